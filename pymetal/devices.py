@@ -1,0 +1,100 @@
+"""What a device is, and which one runs.
+
+`device()` picks: its argument, then `PYMETAL_DEVICE`, then Metal if present, else "cpu". Adding a
+device is one folder that implements `Device` and one row of `DEVICES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pymetal.air.function import Argument, Function
+from pymetal.source import CompileOptions, Source
+
+Size = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a device allows. Sizes in bytes, positions as (x, y, z)."""
+
+    max_threads_per_threadgroup: int
+    max_threadgroup_size: Size
+    max_threadgroup_memory_bytes: int
+    max_buffer_bytes: int
+    threads_per_simdgroup: int = 32
+
+
+@dataclass
+class Report:
+    """How a pipeline came to be: nothing falls back without a word here."""
+
+    engine: str
+    compile_seconds: float = 0.0
+    from_cache: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One buffer argument's memory: a C-contiguous NumPy array's, checked to fit `argument`.
+
+    `written` memory must hold the kernel's result when `launch` returns.
+    """
+
+    argument: Argument
+    array: Any
+    written: bool
+
+
+class Pipeline(Protocol):
+    """A function compiled for one device with its constants set: what is launched."""
+
+    @property
+    def function(self) -> Function: ...
+    @property
+    def report(self) -> Report: ...
+    @property
+    def max_total_threads_per_threadgroup(self) -> int: ...
+    @property
+    def static_threadgroup_memory_bytes(self) -> int: ...
+
+    def launch(
+        self,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+    ) -> None:
+        """Run the grid (in threads) and return when it is done. Raises `KernelFault`.
+
+        `threadgroup_memory` maps threadgroup indices to bytes. Geometry was checked already
+        against the limits.
+        """
+
+
+class DeviceLibrary(Protocol):
+    """A compiled source or `.metallib` on one device."""
+
+    @property
+    def function_names(self) -> tuple[str, ...]: ...
+
+    def function(self, name: str) -> Function:
+        """Reflection of one kernel; raises `FunctionNotFoundError`, listing those there are."""
+
+    def pipeline(self, name: str, constants: Mapping[str | int, Any]) -> Pipeline:
+        """Compile one kernel with its function constants, by name or index."""
+
+
+class Device(Protocol):
+    """One place where kernels run."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def limits(self) -> Limits: ...
+
+    def library_from_source(self, source: Source, options: CompileOptions) -> DeviceLibrary: ...
+    def library_from_metallib(self, data: bytes, name: str) -> DeviceLibrary: ...
