@@ -1,3 +1,68 @@
 """PyMetal: write, run, check and speed up Metal compute kernels from Python."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pymetal.devices import device as device
+    from pymetal.devices import device_names as device_names
+    from pymetal.errors import ArgumentError as ArgumentError
+    from pymetal.errors import CompileError as CompileError
+    from pymetal.errors import DeviceError as DeviceError
+    from pymetal.errors import Diagnostic as Diagnostic
+    from pymetal.errors import Error as Error
+    from pymetal.errors import FunctionNotFoundError as FunctionNotFoundError
+    from pymetal.errors import KernelFault as KernelFault
+    from pymetal.errors import LaunchError as LaunchError
+    from pymetal.errors import LibraryError as LibraryError
+    from pymetal.errors import ToolchainError as ToolchainError
+    from pymetal.errors import UnsupportedError as UnsupportedError
+    from pymetal.kernel import Kernel as Kernel
+    from pymetal.library import Library as Library
+    from pymetal.library import compile as compile
+    from pymetal.library import load as load
+    from pymetal.results import output as output
+    from pymetal.run import run_metal_kernel as run_metal_kernel
+
 __version__ = "0.1.0"
+
+# Public names and where they live. They load when first used (PEP 562): the build imports
+# `pymetal.msl` before NumPy or the native module exist, and `import pymetal` stays fast.
+_HOMES = {
+    "device": "devices",
+    "device_names": "devices",
+    "ArgumentError": "errors",
+    "CompileError": "errors",
+    "DeviceError": "errors",
+    "Diagnostic": "errors",
+    "Error": "errors",
+    "FunctionNotFoundError": "errors",
+    "KernelFault": "errors",
+    "LaunchError": "errors",
+    "LibraryError": "errors",
+    "ToolchainError": "errors",
+    "UnsupportedError": "errors",
+    "Kernel": "kernel",
+    "Library": "library",
+    "compile": "library",
+    "load": "library",
+    "output": "results",
+    "run_metal_kernel": "run",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'pymetal' has no attribute {name!r}")
+    value = getattr(import_module(f"pymetal.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

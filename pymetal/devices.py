@@ -6,11 +6,15 @@ device is one folder that implements `Device` and one row of `DEVICES`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from typing import Any, Protocol
 
 from pymetal.air.function import Argument, Function
+from pymetal.errors import DeviceError
 from pymetal.source import CompileOptions, Source
 
 Size = tuple[int, int, int]
@@ -98,3 +102,58 @@ class Device(Protocol):
 
     def library_from_source(self, source: Source, options: CompileOptions) -> DeviceLibrary: ...
     def library_from_metallib(self, data: bytes, name: str) -> DeviceLibrary: ...
+
+
+# Every device there may be, best first: its name and the module that opens it. Such a module has
+# `is_present() -> bool`, cheap, and `open_device() -> Device`.
+DEVICES: dict[str, str] = {
+    "cpu": "pymetal.cpu.device",
+}
+
+
+def device(name: str | Device | None = None) -> Device:
+    """The device of that name: the argument, else `PYMETAL_DEVICE`, else the best one present.
+
+    A `Device` is returned as it is. Devices are opened once.
+
+    Raises
+    ------
+    DeviceError
+        There is no such device, or it is not present on this machine.
+    """
+    if name is not None and not isinstance(name, str):
+        return name
+    chosen = name or os.environ.get("PYMETAL_DEVICE") or None
+    if chosen is None:
+        return _open(_best())
+    if chosen not in DEVICES:
+        source = "" if name else " (from PYMETAL_DEVICE)"
+        raise DeviceError(
+            f"no device {chosen!r}{source}; there are {', '.join(DEVICES)}", device=chosen
+        )
+    return _open(chosen)
+
+
+def device_names() -> tuple[str, ...]:
+    """The devices present on this machine, best first."""
+    return tuple(name for name in DEVICES if _is_present(name))
+
+
+@cache
+def _best() -> str:
+    return device_names()[0]
+
+
+def _is_present(name: str) -> bool:
+    return bool(import_module(DEVICES[name]).is_present())
+
+
+@cache
+def _open(name: str) -> Device:
+    if not _is_present(name):
+        raise DeviceError(
+            f"device {name!r} is not present here; there is {', '.join(device_names())}",
+            device=name,
+        )
+    opened: Device = import_module(DEVICES[name]).open_device()
+    return opened

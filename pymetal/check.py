@@ -1,0 +1,155 @@
+"""`pymetal check`: does every kernel of these files compile, front end and engine?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pymetal.air.function import Argument, Function
+from pymetal.datatypes import data_type
+from pymetal.devices import Device, DeviceLibrary
+from pymetal.devices import device as pick_device
+from pymetal.errors import CompileError, Diagnostic, Error, FunctionNotFoundError
+from pymetal.library import read_source
+from pymetal.source import CompileOptions
+
+
+@dataclass
+class KernelResult:
+    """One kernel: what it takes, and whether the engine accepts it."""
+
+    name: str
+    arguments: tuple[Argument, ...] = ()
+    engine: str = ""
+    compile_seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
+
+
+@dataclass
+class FileResult:
+    """One file: what the front end says of it, and its kernels."""
+
+    file: str
+    seconds: float = 0.0
+    diagnostics: tuple[Diagnostic, ...] = ()
+    error: str = ""
+    kernels: list[KernelResult] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.error and all(kernel.ok for kernel in self.kernels)
+
+
+@dataclass
+class CheckResult:
+    """Every file; `str` is the report for people, `as_json` the one for machines."""
+
+    device: str
+    files: list[FileResult]
+
+    @property
+    def ok(self) -> bool:
+        return all(file.ok for file in self.files)
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for file in self.files:
+            lines.append(f"{file.file}: {'ok' if file.ok else 'FAILED'} ({file.seconds:.2f} s)")
+            if file.error:
+                lines += [f"  {line}" for line in file.error.splitlines()]
+            for kernel in file.kernels:
+                state = f"{kernel.engine}" if kernel.ok else "FAILED"
+                takes = ", ".join(map(str, kernel.arguments))
+                lines.append(f"  {kernel.name}({takes}): {state}")
+                lines += [f"    {note}" for note in kernel.notes]
+                lines += [f"    {line}" for line in kernel.error.splitlines()]
+        kernels = [kernel for file in self.files for kernel in file.kernels]
+        failed = sum(not kernel.ok for kernel in kernels) + sum(bool(f.error) for f in self.files)
+        lines.append(
+            f"{len(self.files)} files, {len(kernels)} kernels on {self.device}: "
+            f"{f'{failed} failed' if failed else 'all accepted'}"
+        )
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as `--json` prints them."""
+        return {
+            "device": self.device,
+            "ok": self.ok,
+            "files": [{"ok": file.ok, **_plain(file)} for file in self.files],
+        }
+
+
+def _plain(file: FileResult) -> dict[str, Any]:
+    facts = asdict(file)
+    facts["kernels"] = [{"ok": kernel.ok, **asdict(kernel)} for kernel in file.kernels]
+    return facts
+
+
+def check_paths(paths: Sequence[Path], device: str | Device | None = None) -> CheckResult:
+    """Compile every kernel of the files, and of the `.metal` files in the folders."""
+    chosen = pick_device(device)
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.rglob("*.metal")) if path.is_dir() else [path]
+        if not found or not found[0].is_file():
+            raise FunctionNotFoundError(
+                f"no .metal files in {path}" if path.is_dir() else f"there is no file {path}"
+            )
+        files += found
+    return CheckResult(chosen.name, [_check_file(path, chosen) for path in files])
+
+
+def _check_file(path: Path, device: Device) -> FileResult:
+    result = FileResult(str(path))
+    start = time.perf_counter()
+    try:
+        if path.suffix == ".metallib":
+            library = device.library_from_metallib(path.read_bytes(), str(path))
+        else:
+            library = device.library_from_source(read_source(path), CompileOptions())
+        result.kernels = [_check_kernel(library, name) for name in library.function_names]
+    except CompileError as error:
+        result.diagnostics = error.diagnostics
+        result.error = str(error)
+    except Error as error:
+        result.error = str(error)
+    result.seconds = time.perf_counter() - start
+    return result
+
+
+def _check_kernel(library: DeviceLibrary, name: str) -> KernelResult:
+    result = KernelResult(name)
+    try:
+        function = library.function(name)
+        result.arguments = function.arguments
+        constants = _example_constants(function)
+        if constants:
+            values = ", ".join(f"{key} = {value}" for key, value in constants.items())
+            result.notes.append(f"compiled with {values}")
+        report = library.pipeline(name, constants).report
+        result.engine, result.compile_seconds = report.engine, report.compile_seconds
+        result.notes += report.notes
+    except Error as error:
+        result.error = str(error)
+    return result
+
+
+def _example_constants(function: Function) -> dict[str | int, Any]:
+    """Something to compile with: true or one for each constant that must be given."""
+    constants: dict[str | int, Any] = {}
+    for constant in function.constants:
+        kind = data_type(constant.type_name)
+        if not constant.required or kind is None:
+            continue
+        one = kind.dtype.type(1).item()
+        constants[constant.name] = one if kind.is_scalar else (one,) * kind.count
+    return constants

@@ -1,0 +1,90 @@
+"""Where kernels are found by name: `./kernels`, `PYMETAL_KERNEL_PATH`, then the shipped ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymetal.errors import ArgumentError, FunctionNotFoundError
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A kernel's file and the function to run in it."""
+
+    path: Path
+    function: str
+    shipped: bool = False
+
+
+def find(name: str, kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> Found:
+    """The file that `name` means.
+
+    Parameters
+    ----------
+    name
+        `NAME`: function NAME of NAME.metal; `FILE:NAME`: function NAME of FILE.metal. A name
+        that ends in `.metal` or `.metallib` is a path, and not searched for.
+    kernel_dirs
+        Folders searched before the usual ones.
+
+    Raises
+    ------
+    FunctionNotFoundError
+        There is no such file; tells where it was looked for.
+    """
+    if not isinstance(name, str):
+        raise ArgumentError(f"a kernel's name is a string, got {type(name).__name__}")
+    file, _, function = name.partition(":")
+    if file.endswith((".metal", ".metallib")):
+        path = Path(file)
+        if not path.is_file():
+            raise FunctionNotFoundError(f"there is no file {path.absolute()}")
+        return Found(path, function or path.stem)
+    if not file or "\0" in file or os.sep in file:
+        raise FunctionNotFoundError(
+            f"no kernel {name!r}: a name is NAME, FILE:NAME or a path that ends in .metal"
+        )
+    shipped = shipped_dir()
+    folders = [*search_path(kernel_dirs), shipped]
+    for folder in folders:
+        path = folder / f"{file}.metal"
+        if os.path.isfile(path):
+            return Found(path, function or file, shipped=folder is shipped)
+    raise _not_found(file, folders)
+
+
+def search_path(kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> list[Path]:
+    """The folders searched before the shipped kernels, in order."""
+    if kernel_dirs is None:
+        kernel_dirs = ()
+    elif isinstance(kernel_dirs, (str, os.PathLike)):
+        kernel_dirs = (kernel_dirs,)
+    named = os.environ.get("PYMETAL_KERNEL_PATH", "").split(os.pathsep)
+    return [
+        *map(Path, kernel_dirs),
+        Path("kernels"),
+        *(Path(folder).expanduser() for folder in named if folder),
+    ]
+
+
+def shipped_dir() -> Path:
+    """The kernels installed with PyMetal; in a source checkout, its `kernels` folder."""
+    package = Path(__file__).parent
+    installed = package / "kernels"
+    return installed if installed.is_dir() else package.parent / "kernels"
+
+
+def _not_found(file: str, folders: Sequence[Path]) -> FunctionNotFoundError:
+    available = {path.stem for folder in folders for path in folder.glob("*.metal")}
+    lines = [f"no kernel '{file}': there is no {file}.metal in"]
+    lines += [
+        f"  {folder.absolute()}{'' if folder.is_dir() else ' (no such folder)'}"
+        for folder in folders
+    ]
+    lines.append(f"There are: {', '.join(sorted(available)) or 'no kernels at all'}.")
+    return FunctionNotFoundError("\n".join(lines), available=tuple(sorted(available)))

@@ -1,0 +1,123 @@
+"""Grids, threadgroups and threadgroup memory: checked before anything is launched.
+
+Sizes are (x, y, z) in threads. Nothing is clamped: what the pipeline does not allow is refused,
+with a size that it does allow.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pymetal.devices import Limits, Pipeline, Size
+from pymetal.errors import LaunchError
+
+# Positions in the grid are 32-bit in MSL; total counts are 64-bit in both devices.
+MAX_DIMENSION = 2**32 - 1
+MAX_THREADS = 2**63 - 1
+# Metal's own rule for setThreadgroupMemoryLength.
+THREADGROUP_MEMORY_MULTIPLE = 16
+
+
+def size(value: Any, what: str) -> Size:
+    """One to three positive ints as (x, y, z)."""
+    if value is None:
+        raise LaunchError(f"{what} is missing: give 1 to 3 numbers of threads")
+    parts = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,)
+    if not 1 <= len(parts) <= 3:
+        raise LaunchError(f"{what} {value!r} has {len(parts)} dimensions; Metal has 1 to 3")
+    sizes: list[int] = []
+    for part in parts:
+        try:
+            if isinstance(part, (bool, np.bool_)):
+                raise TypeError
+            sizes.append(operator.index(part))
+        except TypeError:
+            raise LaunchError(
+                f"{what} {value!r}: {part!r} is {type(part).__name__}, not an int"
+            ) from None
+    if min(sizes) < 1:
+        raise LaunchError(f"{what} {value!r}: each dimension must be at least 1")
+    if max(sizes) > MAX_DIMENSION:
+        raise LaunchError(f"{what} {value!r}: a dimension may be at most {MAX_DIMENSION} threads")
+    x, y, z = (*sizes, 1, 1)[:3]
+    return x, y, z
+
+
+def check_grid(grid: Size) -> None:
+    """Refuse grids of more threads than can be counted."""
+    if math.prod(grid) > MAX_THREADS:
+        raise LaunchError(
+            f"grid {grid} is {math.prod(grid)} threads; at most {MAX_THREADS} can run"
+        )
+
+
+def check_threadgroup(threadgroup: Size, pipeline: Pipeline, limits: Limits) -> None:
+    """Refuse threadgroups that the pipeline cannot run, and suggest one that it can."""
+    name = pipeline.function.name
+    most = pipeline.max_total_threads_per_threadgroup
+    threads = math.prod(threadgroup)
+    fitting = _fit(threadgroup, most, limits.max_threadgroup_size)
+    if threads > most:
+        raise LaunchError(
+            f"threadgroup {threadgroup} is {threads} threads; pipeline '{name}' allows {most}. "
+            f"Try {fitting}."
+        )
+    if fitting != threadgroup:
+        raise LaunchError(
+            f"threadgroup {threadgroup} is larger than {limits.max_threadgroup_size}, the most "
+            f"that the device allows in each dimension. Try {fitting}."
+        )
+
+
+def _fit(threadgroup: Size, most: int, largest: Size) -> Size:
+    """The threadgroup cut to the limits, x kept longest because its threads share simdgroups."""
+    x = min(threadgroup[0], largest[0], most)
+    y = min(threadgroup[1], largest[1], most // x)
+    z = min(threadgroup[2], largest[2], most // (x * y))
+    return x, y, z
+
+
+def threadgroup_memory(
+    lengths: Mapping[int, int] | None, pipeline: Pipeline, limits: Limits
+) -> dict[int, int]:
+    """The bytes of each `[[threadgroup(n)]]` argument, all of them given and allowed."""
+    function = pipeline.function
+    declared = {a.index: a for a in function.arguments if a.kind == "threadgroup"}
+    lengths = {} if lengths is None else dict(lengths)
+    for index, argument in declared.items():
+        if index not in lengths:
+            raise LaunchError(
+                f"{function.name}: `{argument}` needs a length: "
+                f"pass threadgroup_memory={{{index}: bytes}}"
+            )
+    for index, length in lengths.items():
+        if index not in declared:
+            has = ", ".join(map(str, declared)) or "none"
+            raise LaunchError(
+                f"{function.name} has no [[threadgroup({index})]] argument; it has {has}"
+            )
+        if isinstance(length, bool) or not isinstance(length, (int, np.integer)):
+            raise LaunchError(
+                f"{function.name}: threadgroup_memory[{index}] is {length!r}, not a number of bytes"
+            )
+        if length < 1 or length % THREADGROUP_MEMORY_MULTIPLE:
+            up = max(1, -(-int(length) // THREADGROUP_MEMORY_MULTIPLE))
+            raise LaunchError(
+                f"{function.name}: threadgroup_memory[{index}] is {length} bytes; Metal takes "
+                f"positive multiples of {THREADGROUP_MEMORY_MULTIPLE}. "
+                f"Try {up * THREADGROUP_MEMORY_MULTIPLE}."
+            )
+    static = pipeline.static_threadgroup_memory_bytes
+    total = static + sum(lengths.values())
+    if total > limits.max_threadgroup_memory_bytes:
+        raise LaunchError(
+            f"{function.name} needs {total} bytes of threadgroup memory ({static} declared in the "
+            f"kernel, {total - static} by threadgroup_memory); the device has "
+            f"{limits.max_threadgroup_memory_bytes}"
+        )
+    return {index: int(length) for index, length in lengths.items()}

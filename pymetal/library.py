@@ -1,0 +1,222 @@
+"""Libraries: compiled Metal source, or a `.metallib`, and the kernels in it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from pymetal.air.function import Function, FunctionConstant
+from pymetal.datatypes import data_type
+from pymetal.devices import Device, DeviceLibrary
+from pymetal.devices import device as pick_device
+from pymetal.errors import ArgumentError, CompileError, FunctionNotFoundError, LibraryError
+from pymetal.kernel import Kernel
+from pymetal.scalars import Misfit, convert_number
+from pymetal.source import CompileOptions, MathMode, Source
+
+Constants = Mapping[str | int, Any]
+
+
+class Library(Mapping[str, Kernel]):
+    """A mapping of function names to kernels, which are attributes too.
+
+    Kernels are compiled when first asked for, once for each set of constants.
+    """
+
+    def __init__(self, device: Device, compiled: DeviceLibrary, origin: str) -> None:
+        self._device = device
+        self._compiled = compiled
+        self._origin = origin
+        self._kernels: dict[tuple[str, tuple[tuple[str, Any], ...]], Kernel] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def device(self) -> Device:
+        return self._device
+
+    def function(self, name: str) -> Function:
+        """What the library says of a function, without compiling it further."""
+        return self._compiled.function(name)
+
+    def kernel(self, name: str, constants: Constants | None = None) -> Kernel:
+        """The kernel of that name with its function constants, given by name or index.
+
+        Raises
+        ------
+        FunctionNotFoundError
+            There is none; lists those there are.
+        ArgumentError
+            A constant is missing, unknown or does not fit its type.
+        """
+        values = _checked_constants(self._compiled.function(name), constants or {})
+        key = (name, tuple(sorted(values.items())))
+        with self._lock:
+            kernel = self._kernels.get(key)
+            if kernel is None:
+                pipeline = self._compiled.pipeline(name, {key: values[key] for key in values})
+                kernel = self._kernels[key] = Kernel(self._device, pipeline, values)
+        return kernel
+
+    def __getitem__(self, name: str) -> Kernel:
+        try:
+            return self.kernel(name)
+        except FunctionNotFoundError as error:
+            raise KeyError(str(error)) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._compiled.function_names)
+
+    def __len__(self) -> int:
+        return len(self._compiled.function_names)
+
+    # Two libraries are equal if they are one; comparing kernels would compile them all.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._compiled.function_names
+
+    def __getattr__(self, name: str) -> Kernel:
+        if name.startswith("_"):  # copy, pickle and friends look for these
+            raise AttributeError(name)
+        try:
+            return self.kernel(name)
+        except FunctionNotFoundError as error:
+            raise AttributeError(str(error)) from None
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self})
+
+    def __repr__(self) -> str:
+        names = ", ".join(self) or "no kernels"
+        return f"<pymetal.Library {self._origin} on {self._device.name}: {names}>"
+
+
+def compile(
+    source: str | PathLike[str],
+    *,
+    include_dirs: tuple[str | PathLike[str], ...] = (),
+    macros: Mapping[str, Any] | None = None,
+    math_mode: MathMode = "safe",
+    language_version: tuple[int, int] | None = None,
+    device: str | Device | None = None,
+) -> Library:
+    """Compile Metal source.
+
+    Parameters
+    ----------
+    source
+        A path (a `Path`, or a one-line string that ends in `.metal`), or the source itself.
+    macros
+        Names to define and their values.
+    math_mode
+        "safe" keeps IEEE semantics, unlike Apple's default, "fast".
+    language_version
+        (major, minor) of the Metal language; None for the newest known.
+
+    Raises
+    ------
+    CompileError
+        The source is wrong; holds every diagnostic.
+    UnsupportedError
+        It uses what the device lacks.
+    """
+    options = CompileOptions(
+        include_dirs=tuple(Path(folder) for folder in include_dirs),
+        macros=tuple((name, str(value)) for name, value in (macros or {}).items()),
+        math_mode=math_mode,
+        language_version=language_version,
+    )
+    is_path = not isinstance(source, str) or (source.endswith(".metal") and "\n" not in source)
+    loaded = read_source(Path(source)) if is_path else Source(str(source))
+    chosen = pick_device(device)
+    return Library(chosen, chosen.library_from_source(loaded, options), loaded.display_name)
+
+
+def load(metallib: bytes | str | PathLike[str], *, device: str | Device | None = None) -> Library:
+    """Load a `.metallib`, from its path or its bytes.
+
+    Raises
+    ------
+    LibraryError
+        It cannot be read, or is not a library of Metal kernels.
+    """
+    if isinstance(metallib, (bytes, bytearray, memoryview)):
+        data, name = bytes(metallib), "<bytes>"
+    else:
+        name = fspath(metallib)
+        try:
+            data = Path(name).read_bytes()
+        except OSError as error:
+            raise LibraryError(f"{name} cannot be read: {error.strerror or error}") from None
+    chosen = pick_device(device)
+    return Library(chosen, chosen.library_from_metallib(data, name), name)
+
+
+def read_source(path: Path) -> Source:
+    """The Metal source in a file, which must be UTF-8."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FunctionNotFoundError(f"there is no file {path}") from None
+    except OSError as error:
+        raise CompileError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        return Source(data.decode("utf-8-sig"), path)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CompileError(
+            f"{path}:{line}: the file is not UTF-8: byte 0x{data[error.start]:02x} at offset "
+            f"{error.start}; save it as UTF-8"
+        ) from None
+
+
+def _checked_constants(function: Function, constants: Constants) -> dict[str, Any]:
+    """Constants by name, each of its declared type."""
+    by_key: dict[str | int, FunctionConstant] = {}
+    for constant in function.constants:
+        by_key[constant.name] = by_key[constant.index] = constant
+    listed = ", ".join(f"{c.type_name} {c.name} ({c.index})" for c in function.constants) or "none"
+    values: dict[str, Any] = {}
+    for key, value in constants.items():
+        declared = by_key.get(key)
+        if declared is None:
+            raise ArgumentError(
+                f"{function.name} has no function constant {key!r}; it has {listed}",
+                argument=str(key),
+            )
+        if declared.name in values:
+            raise ArgumentError(
+                f"{function.name}: function constant '{declared.name}' is given twice, by name "
+                f"and by index {declared.index}",
+                argument=declared.name,
+            )
+        values[declared.name] = _constant(function, declared, value)
+    for constant in function.constants:
+        if constant.required and constant.name not in values:
+            raise ArgumentError(
+                f"{function.name} needs function constant {constant.type_name} "
+                f"'{constant.name}': pass constants={{{constant.name!r}: …}}",
+                argument=constant.name,
+            )
+    return values
+
+
+def _constant(function: Function, constant: FunctionConstant, value: Any) -> Any:
+    kind = data_type(constant.type_name)
+    try:
+        if kind is None:
+            raise Misfit(f"type {constant.type_name} is not supported")
+        if kind.is_scalar:
+            return convert_number(value, kind).item()
+        if not isinstance(value, (tuple, list)) or len(value) != kind.count:
+            raise Misfit(f"{constant.type_name} takes {kind.count} numbers, got {value!r}")
+        return tuple(convert_number(item, kind).item() for item in value)
+    except Misfit as misfit:
+        raise ArgumentError(
+            f"{function.name}: function constant '{constant.name}': {misfit}",
+            argument=constant.name,
+        ) from None

@@ -1,0 +1,146 @@
+"""Libraries of kernel files, kept in memory and compiled again when the files change.
+
+A call costs a `stat` of the file and of each file that it includes. Only when a stamp differs, or
+is too young to be trusted, are they read; only when their content differs is anything compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymetal.cache import digest
+from pymetal.devices import Device
+from pymetal.errors import LibraryError
+from pymetal.find import Found
+from pymetal.library import Library, load, read_source
+from pymetal.source import CompileOptions
+
+# A file changed less than this before it was read may change again within the same time stamp.
+# FAT's stamps, the coarsest, are two seconds apart.
+STAMP_SECONDS = 2.5
+# Kept for sources that come back, as when an edit is undone.
+MAX_LIBRARIES = 256
+
+Stamp = tuple[int, int, int, int]
+
+
+@dataclass
+class _Loaded:
+    """A file's library, with the stamps of all it was made of and the moment before reading."""
+
+    library: Library
+    stamps: dict[Path, Stamp | None]
+    read_at: float = field(default_factory=time.time)
+
+    def is_current(self) -> bool:
+        """Whether the stamps prove that nothing has changed."""
+        return all(
+            stamp is not None
+            and stamp == _stamp(path)
+            and self.read_at - stamp[0] / 1e9 > STAMP_SECONDS
+            for path, stamp in self.stamps.items()
+        )
+
+
+_loaded: dict[tuple[Device, Path], _Loaded] = {}
+_libraries: OrderedDict[tuple[Device, str], Library] = OrderedDict()
+_lock = threading.RLock()
+
+
+def library_of(found: Found, device: Device) -> Library:
+    """The library of a kernel file as the file is now."""
+    key = (device, found.path.absolute())
+    with _lock:
+        loaded = _loaded.get(key)
+        if loaded is None or not loaded.is_current():
+            loaded = _loaded[key] = _load(found, device)
+        return loaded.library
+
+
+def forget() -> None:
+    """Drop every library from memory, as in a new process."""
+    with _lock:
+        _loaded.clear()
+        _libraries.clear()
+
+
+def _load(found: Found, device: Device) -> _Loaded:
+    read_at = time.time()
+    if found.path.suffix == ".metallib":
+        stamps = {found.path: _stamp(found.path)}
+        content = found.path.read_bytes()
+        library = _remembered(
+            (device, digest(str(found.path), content)), lambda: load(found.path, device=device)
+        )
+        return _Loaded(library, stamps, read_at)
+
+    from pymetal.msl import local_includes
+
+    options = CompileOptions()
+    stamps = {found.path: _stamp(found.path)}
+    source = read_source(found.path)
+    contents = [source.text]
+    for path in local_includes(source, options):
+        stamps[path] = _stamp(path)
+        contents.append(read_source(path).text)
+
+    def compile_or_load() -> Library:
+        precompiled = _precompiled(found, contents, device)
+        if precompiled is not None:
+            return precompiled
+        return Library(device, device.library_from_source(source, options), str(found.path))
+
+    key = (device, digest(str(found.path.absolute()), *map(str, stamps), *contents))
+    return _Loaded(_remembered(key, compile_or_load), stamps, read_at)
+
+
+def _remembered(key: tuple[Device, str], make: Callable[[], Library]) -> Library:
+    """The library of that content, made at most once while it is remembered."""
+    library = _libraries.get(key)
+    if library is None:
+        library = _libraries[key] = make()
+        if len(_libraries) > MAX_LIBRARIES:
+            _libraries.popitem(last=False)
+    _libraries.move_to_end(key)
+    return library
+
+
+def _precompiled(found: Found, contents: list[str], device: Device) -> Library | None:
+    """The library built with PyMetal, if it holds this shipped kernel as its source is now."""
+    path = found.path.parent / "kernels.metallib"
+    if not found.shipped or not path.is_file():
+        return None
+    try:
+        library = load(path, device=device)
+    except LibraryError as error:
+        warnings.warn(
+            f"the shipped kernels are compiled from source: {error}", RuntimeWarning, stacklevel=2
+        )
+        return None
+    return library if found.function in library else None
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """What changes when a file does; None where there is no file."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+def _after_fork() -> None:
+    """A child may have been forked while another thread held the lock."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

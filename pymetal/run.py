@@ -1,0 +1,133 @@
+"""`run_metal_kernel`: from a kernel's name and inputs to a NumPy array in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pymetal.air.function import Argument
+from pymetal.devices import Device
+from pymetal.devices import device as pick_device
+from pymetal.errors import ArgumentError
+from pymetal.find import PathLike, find
+from pymetal.kernel import Kernel
+from pymetal.library import Constants
+from pymetal.loading import library_of
+from pymetal.results import output
+
+
+def run_metal_kernel(
+    name: str,
+    inputs: Sequence[Any],
+    output_shape: Any,
+    grid_size: Any,
+    threadgroup_size: Any,
+    *,
+    output_dtype: Any = None,
+    kernel_dirs: Sequence[PathLike] | PathLike | None = None,
+    constants: Constants | None = None,
+    threadgroup_memory: Mapping[int, int] | None = None,
+    device: str | Device | None = None,
+) -> Any:
+    """Run a Metal kernel and return what it wrote.
+
+    Parameters
+    ----------
+    name
+        The kernel: function NAME of NAME.metal, found in `./kernels`, then the folders of
+        `PYMETAL_KERNEL_PATH`, then the shipped kernels. `FILE:NAME` names another function of a
+        file; a path that ends in `.metal` or `.metallib` is taken as it is.
+    inputs
+        Values for the other arguments, in declared order: arrays, numbers, tuples for vectors,
+        dicts or structured scalars for structs. Arrays for arguments that the kernel writes are
+        written in place.
+    output_shape
+        Shape of the output, which is buffer(0). A *list* of shapes: as many outputs, the
+        buffers of lowest index. Shapes count scalars: 8 x float4 is 32.
+    grid_size, threadgroup_size
+        1 to 3 numbers of **threads**: in all, and in each threadgroup.
+    output_dtype
+        None: what the kernel declares. A list of them for several outputs.
+    kernel_dirs
+        Folders to search before the usual ones.
+    constants
+        Function constants by name or index.
+    threadgroup_memory
+        Bytes for each `[[threadgroup(n)]]` argument, by n.
+    device
+        "metal", "cpu" or a `Device`; None: `PYMETAL_DEVICE`, else the best one present.
+
+    Returns
+    -------
+    numpy.ndarray, or a tuple of them for a list of shapes. Outputs are zero where the kernel
+    does not write.
+
+    Raises
+    ------
+    FunctionNotFoundError, CompileError, UnsupportedError, ArgumentError, LaunchError, KernelFault
+    """
+    shapes, dtypes = _outputs(output_shape, output_dtype)
+    if not isinstance(inputs, (list, tuple)):
+        raise ArgumentError(f"inputs is a list of values, got {type(inputs).__name__}: write [x]")
+    chosen = pick_device(device)
+    found = find(name, kernel_dirs)
+    kernel = library_of(found, chosen).kernel(found.function, constants)
+    values = _in_declared_order(
+        kernel, [output(s, d) for s, d in zip(shapes, dtypes, strict=True)], inputs
+    )
+    results = kernel.launch(values, grid_size, threadgroup_size, threadgroup_memory)
+    return (results,) if isinstance(output_shape, list) and len(shapes) == 1 else results
+
+
+def _outputs(shape: Any, dtype: Any) -> tuple[list[Any], list[Any]]:
+    """Shapes and dtypes, one for each output."""
+    if not isinstance(shape, list):
+        if isinstance(dtype, list):
+            raise ArgumentError("output_dtype is a list, but output_shape names one output")
+        return [shape], [dtype]
+    if not shape:
+        raise ArgumentError("output_shape is an empty list: a kernel has at least one output")
+    if all(isinstance(part, (int, np.integer)) for part in shape):
+        raise ArgumentError(
+            f"output_shape {shape} is a list, which means several outputs: pass "
+            f"{tuple(shape)} for one, {[(part,) for part in shape]} for {len(shape)}"
+        )
+    dtypes = dtype if isinstance(dtype, list) else [dtype] * len(shape)
+    if len(dtypes) != len(shape):
+        raise ArgumentError(
+            f"output_dtype has {len(dtypes)} dtypes, output_shape {len(shape)} shapes"
+        )
+    return shape, dtypes
+
+
+def _in_declared_order(
+    kernel: Kernel, outputs: Sequence[output], inputs: Sequence[Any]
+) -> list[Any]:
+    """Outputs to the buffers of lowest index, inputs to the others as declared."""
+    arguments = kernel.arguments
+    if len(outputs) > len(arguments):
+        raise ArgumentError(
+            f"{kernel.name} has {_count(arguments, 'argument')}, too few for "
+            f"{len(outputs)} outputs\n{kernel}"
+        )
+    by_index = sorted(range(len(arguments)), key=lambda i: arguments[i].index)
+    written = set(by_index[: len(outputs)])
+    rest = [argument for i, argument in enumerate(arguments) if i not in written]
+    if len(inputs) != len(rest):
+        raise ArgumentError(
+            f"{kernel.name} takes {_count(rest, 'input')} beside its "
+            f"{'output' if len(outputs) == 1 else 'outputs'}, got {len(inputs)}\n{kernel}"
+        )
+    values: list[Any] = [None] * len(arguments)
+    for i, marker in zip(by_index, outputs, strict=False):
+        values[i] = marker
+    left = iter(inputs)
+    return [next(left) if value is None else value for value in values]
+
+
+def _count(arguments: Sequence[Argument], noun: str) -> str:
+    plural = noun if len(arguments) == 1 else f"{noun}s"
+    names = f" ({', '.join(a.name for a in arguments)})" if arguments else ""
+    return f"{len(arguments) or 'no'} {plural}{names}"
