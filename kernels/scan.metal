@@ -1,0 +1,181 @@
+// Inclusive scan (running sum).
+//
+// function          grid, in threads  threadgroup
+// scan              (rows, 1, 1)      any, such as (64, 1, 1)
+//     one thread a row
+// scan_simd         (32, rows, 1)     (32, r, 1), r <= 32
+//     one simdgroup a row, 32 elements at a time
+// scan_threadgroup  (t, rows, 1)      (t, 1, 1), t <= 1024, a multiple of 32
+//     one threadgroup a row, t elements at a time
+// scan_chunks       (n, 1, 1)         (t, 1, 1), t <= 1024, a multiple of 32
+//     one long row over many threadgroups: each scans its chunk ...
+// scan_add          (n, 1, 1)         that of scan_chunks
+//     ... and adds what came before it
+//
+// scan_chunks, then any scan of its totals, then scan_add scan a row that is too long for one
+// threadgroup. Each has _int and _uint beside float (T).
+//
+// Buffers of scan, scan_simd, scan_threadgroup:
+// buffer  name  type             shape      access
+// 0       out   device T*        (rows, n)  write
+// 1       x     device const T*  (rows, n)  read
+// 2       n     constant uint&   ()         read
+//
+// Buffers of scan_chunks:
+// buffer  name    type             shape            access
+// 0       out     device T*        (n,)             write
+// 1       totals  device T*        (threadgroups,)  write
+// 2       x       device const T*  (n,)             read
+//
+// Buffers of scan_add:
+// buffer  name    type             shape            access
+// 0       out     device T*        (n,)             write
+// 1       chunks  device const T*  (n,)             read
+// 2       totals  device const T*  (threadgroups,)  read
+//
+// formula    out[i] = x[0] + ... + x[i], of each row
+// reference  numpy.cumsum in float64
+
+#include <metal_stdlib>
+using namespace metal;
+
+template <typename T>
+[[kernel]] void scan_thread(
+    device T* out [[buffer(0)]],
+    device const T* x [[buffer(1)]],
+    constant uint& n [[buffer(2)]],
+    uint row [[thread_position_in_grid]])
+{
+    x += row * n;
+    out += row * n;
+
+    T sum = T(0);
+    for (uint i = 0; i < n; ++i) {
+        sum += x[i];
+        out[i] = sum;
+    }
+}
+
+template <typename T>
+[[kernel]] void scan_simdgroup(
+    device T* out [[buffer(0)]],
+    device const T* x [[buffer(1)]],
+    constant uint& n [[buffer(2)]],
+    uint2 gid [[thread_position_in_grid]],
+    uint lane [[thread_index_in_simdgroup]])
+{
+    x += gid.y * n;
+    out += gid.y * n;
+
+    T before = T(0);  // sum of all elements of earlier rounds
+    for (uint first = 0; first < n; first += 32) {
+        uint i = first + lane;
+        T sum = before + simd_prefix_inclusive_sum(i < n ? x[i] : T(0));
+        if (i < n) {
+            out[i] = sum;
+        }
+        before = simd_broadcast(sum, 31);
+    }
+}
+
+// Inclusive scan over the threads of a threadgroup. Ends with a barrier before `totals` is used
+// again; totals[31] becomes the sum over all threads.
+template <typename T>
+static T threadgroup_scan(
+    T value, threadgroup T* totals, uint simdgroups, uint lane, uint simdgroup_index)
+{
+    T sum = simd_prefix_inclusive_sum(value);
+    if (lane == 31) {
+        totals[simdgroup_index] = sum;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    if (simdgroup_index == 0) {
+        totals[lane] = simd_prefix_inclusive_sum(lane < simdgroups ? totals[lane] : T(0));
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    return simdgroup_index > 0 ? totals[simdgroup_index - 1] + sum : sum;
+}
+
+template <typename T>
+[[kernel]] void scan_group(
+    device T* out [[buffer(0)]],
+    device const T* x [[buffer(1)]],
+    constant uint& n [[buffer(2)]],
+    uint2 group [[threadgroup_position_in_grid]],
+    uint2 size [[threads_per_threadgroup]],
+    uint thread_index [[thread_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]],
+    uint simdgroup_index [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup T totals[32];
+    x += group.y * n;
+    out += group.y * n;
+
+    T before = T(0);
+    for (uint first = 0; first < n; first += size.x) {
+        uint i = first + thread_index;
+        T value = i < n ? x[i] : T(0);
+        T sum = threadgroup_scan(value, totals, size.x / 32, lane, simdgroup_index);
+        if (i < n) {
+            out[i] = before + sum;
+        }
+        before += totals[31];
+        threadgroup_barrier(mem_flags::mem_threadgroup);  // all have read totals
+    }
+}
+
+// Any lane past the end of the grid does not exist, so the last simdgroup may be partial: its
+// total is that of its last lane, and of the threadgroup that of its last thread.
+template <typename T>
+[[kernel]] void scan_chunk(
+    device T* out [[buffer(0)]],
+    device T* totals [[buffer(1)]],
+    device const T* x [[buffer(2)]],
+    uint gid [[thread_position_in_grid]],
+    uint group [[threadgroup_position_in_grid]],
+    uint size [[threads_per_threadgroup]],
+    uint tid [[thread_position_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]],
+    uint simdgroup_index [[simdgroup_index_in_threadgroup]])
+{
+    threadgroup T simdgroup_totals[32];
+    T sum = simd_prefix_inclusive_sum(x[gid]);
+    if (lane == 31 || tid == size - 1) {
+        simdgroup_totals[simdgroup_index] = sum;
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint i = 0; i < simdgroup_index; ++i) {
+        sum += simdgroup_totals[i];
+    }
+    out[gid] = sum;
+    if (tid == size - 1) {
+        totals[group] = sum;
+    }
+}
+
+template <typename T>
+[[kernel]] void scan_carry(
+    device T* out [[buffer(0)]],
+    device const T* chunks [[buffer(1)]],
+    device const T* totals [[buffer(2)]],
+    uint gid [[thread_position_in_grid]],
+    uint group [[threadgroup_position_in_grid]])
+{
+    out[gid] = group > 0 ? totals[group - 1] + chunks[gid] : chunks[gid];
+}
+
+#define KERNELS(suffix, T)                                                                         \
+    template [[host_name("scan" suffix)]] [[kernel]]                                               \
+    decltype(scan_thread<T>) scan_thread<T>;                                                       \
+    template [[host_name("scan_simd" suffix)]] [[kernel]]                                          \
+    decltype(scan_simdgroup<T>) scan_simdgroup<T>;                                                 \
+    template [[host_name("scan_threadgroup" suffix)]] [[kernel]]                                   \
+    decltype(scan_group<T>) scan_group<T>;                                                         \
+    template [[host_name("scan_chunks" suffix)]] [[kernel]]                                        \
+    decltype(scan_chunk<T>) scan_chunk<T>;                                                         \
+    template [[host_name("scan_add" suffix)]] [[kernel]]                                           \
+    decltype(scan_carry<T>) scan_carry<T>;
+
+KERNELS("", float)
+KERNELS("_int", int)
+KERNELS("_uint", uint)
