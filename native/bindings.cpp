@@ -1,8 +1,214 @@
 // The Python face of the native module: the only file that includes nanobind.
+#include "cpu/code.h"
+#include "cpu/context.h"
+#include "cpu/half.h"
+#include "cpu/launch.h"
+#include "cpu/simdgroup.h"
+#include "cpu/symbols.h"
+#include "cpu/workers.h"
+
+#include <cstddef>
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/vector.h>
 
 namespace nb = nanobind;
+using namespace nb::literals;
+using namespace pymetal::cpu;
+
+namespace {
+
+// A kernel ready to launch. Keeps its code alive; Python keeps the pipeline alive during a launch.
+class Pipeline {
+  public:
+    Pipeline(nb::object code, const std::string& entry, const std::string& granularity,
+             bool suspends, size_t threadgroup_bytes, bool flush_subnormals)
+        : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes) {
+        kernel_.entry = reinterpret_cast<Entry>(nb::cast<Code&>(code_).address(entry));
+        if (granularity != "thread" && granularity != "simdgroup")
+            throw std::invalid_argument("granularity is 'thread' or 'simdgroup'");
+        kernel_.granularity =
+            granularity == "thread" ? Granularity::thread : Granularity::simdgroup;
+        kernel_.suspends = suspends;
+        kernel_.flush_subnormals = flush_subnormals;
+    }
+
+    std::optional<Fault> launch(const std::vector<uintptr_t>& buffers,
+                                const std::vector<size_t>& threadgroup_arguments,
+                                const std::array<uint32_t, 3>& grid,
+                                const std::array<uint32_t, 3>& threadgroup) const {
+        std::vector<void*> addresses;
+        addresses.reserve(buffers.size());
+        for (const uintptr_t buffer : buffers)
+            addresses.push_back(reinterpret_cast<void*>(buffer));
+        // Threadgroup variables first, then each argument, aligned for any MSL type.
+        size_t bytes = threadgroup_bytes_;
+        std::vector<uint64_t> offsets;
+        for (const size_t argument : threadgroup_arguments) {
+            bytes = (bytes + 15) / 16 * 16;
+            offsets.push_back(bytes);
+            bytes += argument;
+        }
+        const Geometry geometry{{grid[0], grid[1], grid[2]},
+                                {threadgroup[0], threadgroup[1], threadgroup[2]}};
+        const nb::gil_scoped_release release;
+        return Launch(kernel_, std::move(addresses), std::move(offsets), bytes, geometry).run();
+    }
+
+  private:
+    nb::object code_;
+    Kernel kernel_;
+    size_t threadgroup_bytes_;
+};
+
+// Where compiled code finds each value: struct -> field -> byte offset.
+nb::dict layout() {
+    nb::dict launch, threadgroup, thread, all;
+#define FIELD(dict, type, name) dict[#name] = offsetof(type, name)
+    FIELD(launch, LaunchContext, buffers);
+    FIELD(launch, LaunchContext, threadgroup_offsets);
+    FIELD(launch, LaunchContext, threads_per_grid);
+    FIELD(launch, LaunchContext, threadgroups_per_grid);
+    FIELD(launch, LaunchContext, dispatch_threads_per_threadgroup);
+    FIELD(launch, LaunchContext, dispatch_simdgroups_per_threadgroup);
+    FIELD(launch, LaunchContext, dispatch_quadgroups_per_threadgroup);
+    FIELD(threadgroup, ThreadgroupContext, launch);
+    FIELD(threadgroup, ThreadgroupContext, memory);
+    FIELD(threadgroup, ThreadgroupContext, threadgroup_position_in_grid);
+    FIELD(threadgroup, ThreadgroupContext, threads_per_threadgroup);
+    FIELD(threadgroup, ThreadgroupContext, simdgroups_per_threadgroup);
+    FIELD(threadgroup, ThreadgroupContext, quadgroups_per_threadgroup);
+    FIELD(thread, ThreadContext, threadgroup);
+    FIELD(thread, ThreadContext, thread_position_in_grid);
+    FIELD(thread, ThreadContext, thread_position_in_threadgroup);
+    FIELD(thread, ThreadContext, thread_index_in_threadgroup);
+    FIELD(thread, ThreadContext, thread_index_in_simdgroup);
+    FIELD(thread, ThreadContext, simdgroup_index_in_threadgroup);
+    FIELD(thread, ThreadContext, thread_index_in_quadgroup);
+    FIELD(thread, ThreadContext, quadgroup_index_in_threadgroup);
+    FIELD(thread, ThreadContext, lanes);
+#undef FIELD
+    all["launch"] = launch;
+    all["threadgroup"] = threadgroup;
+    all["thread"] = thread;
+    return all;
+}
+
+nb::dict simd_operations() {
+    nb::dict all;
+#define OPERATION(name) all[#name] = static_cast<uint32_t>(SimdOperation::name)
+    OPERATION(sum);
+    OPERATION(product);
+    OPERATION(min);
+    OPERATION(max);
+    OPERATION(bit_and);
+    OPERATION(bit_or);
+    OPERATION(bit_xor);
+    OPERATION(prefix_inclusive_sum);
+    OPERATION(prefix_inclusive_product);
+    OPERATION(prefix_exclusive_sum);
+    OPERATION(prefix_exclusive_product);
+    OPERATION(broadcast_first);
+    OPERATION(shuffle);
+    OPERATION(shuffle_up);
+    OPERATION(shuffle_down);
+    OPERATION(shuffle_xor);
+    OPERATION(shuffle_rotate_up);
+    OPERATION(shuffle_rotate_down);
+    OPERATION(shuffle_and_fill_up);
+    OPERATION(shuffle_and_fill_down);
+    OPERATION(all);
+    OPERATION(any);
+    OPERATION(ballot);
+    OPERATION(is_first);
+    OPERATION(barrier);
+    OPERATION(matrix_multiply_accumulate);
+#undef OPERATION
+    return all;
+}
+
+nb::dict simd_types() {
+    nb::dict all;
+#define TYPE(name) all[#name] = static_cast<uint32_t>(SimdType::name)
+    TYPE(i1);
+    TYPE(s8);
+    TYPE(u8);
+    TYPE(s16);
+    TYPE(u16);
+    TYPE(s32);
+    TYPE(u32);
+    TYPE(s64);
+    TYPE(u64);
+    TYPE(f16);
+    TYPE(bf16);
+    TYPE(f32);
+#undef TYPE
+    return all;
+}
+
+nb::dict symbols() {
+    nb::dict all;
+    for (const auto& [name, address] : SymbolTable::instance().all())
+        all[nb::str(name.data(), name.size())] = reinterpret_cast<uintptr_t>(address);
+    return all;
+}
+
+std::array<uint32_t, 3> position(const Fault& fault) {
+    const uint32_t* p = fault.threadgroup_position_in_grid;
+    return {p[0], p[1], p[2]};
+}
+
+void bind_cpu(nb::module_& module) {
+    nb::class_<Code>(module, "Code", "Native code of a kernel: an ELF object, loaded and linked.")
+        .def(
+            "__init__",
+            [](Code* self, const nb::bytes& object) {
+                new (self) Code(std::string_view(object.c_str(), object.size()));
+            },
+            "object"_a,
+            "Load an object file; ValueError if it is damaged or calls what is not in symbols().")
+        .def(
+            "address",
+            [](const Code& self, std::string_view name) {
+                return reinterpret_cast<uintptr_t>(self.address(name));
+            },
+            "name"_a, "The address of a function that the object defines.");
+
+    nb::class_<Fault>(module, "Fault", "A barrier that only some threads of a threadgroup reached.")
+        .def_prop_ro("threadgroup_position_in_grid", position)
+        .def_ro("site", &Fault::site, "The barrier with the lowest number that threads wait at.")
+        .def_ro("waiting", &Fault::waiting, "Indices in the threadgroup of the threads there.")
+        .def_ro("elsewhere", &Fault::elsewhere, "Those that wait at another barrier.")
+        .def_ro("elsewhere_site", &Fault::elsewhere_site, "The number of that barrier.")
+        .def_ro("absent", &Fault::absent, "Those that reached no barrier.");
+
+    nb::class_<Pipeline>(module, "Pipeline", "A kernel ready to launch on the software device.")
+        .def(nb::init<nb::object, const std::string&, const std::string&, bool, size_t, bool>(),
+             "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
+             "flush_subnormals"_a = false,
+             "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
+             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables.")
+        .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
+             "threadgroup"_a,
+             "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
+             "order compiled for; threadgroup_arguments: bytes of each. Releases the GIL.");
+
+    module.def("layout", layout, "Byte offsets in the structs that compiled code reads.");
+    module.def("simd_operations", simd_operations, "Numbers of pymetal_simd's operations.");
+    module.def("simd_types", simd_types, "Numbers of pymetal_simd's types.");
+    module.def("symbols", symbols, "Addresses of everything that compiled code may call.");
+    module.def("set_worker_count", &WorkerPool::set_size, "count"_a,
+               "How many threads work on a launch, the calling one included.");
+    module.def("worker_count", &WorkerPool::size);
+    module.attr("MAX_THREADS_PER_THREADGROUP") = kMaxThreads;
+}
+
+} // namespace
 
 NB_MODULE(_native, module) {
     module.doc() = "Native part of PyMetal: the software device's runtime and the Metal device.";
+    bind_cpu(module);
 }

@@ -1,0 +1,128 @@
+#include "launch.h"
+
+#include "float_environment.h"
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+#include <utility>
+
+namespace pymetal::cpu {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::nanoseconds;
+
+// Below this much work left, waking workers costs more than it saves.
+constexpr nanoseconds kWorthSharing{40'000};
+// A claim should last about this long: little contention, and workers finish together.
+constexpr nanoseconds kChunkTime{50'000};
+
+} // namespace
+
+Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
+               std::vector<uint64_t> threadgroup_offsets, size_t memory_bytes,
+               const Geometry& geometry)
+    : kernel_(kernel), buffers_(std::move(buffers)),
+      threadgroup_offsets_(std::move(threadgroup_offsets)), memory_bytes_(memory_bytes) {
+    uint64_t threads = 1;
+    total_ = 1;
+    for (int axis = 0; axis < 3; ++axis) {
+        const uint32_t grid = geometry.grid[axis], size = geometry.threadgroup[axis];
+        if (grid == 0 || size == 0)
+            throw std::invalid_argument("a grid or threadgroup of no threads");
+        const uint32_t groups = grid / size + (grid % size != 0 ? 1 : 0);
+        threads *= size;
+        if (threads > kMaxThreads)
+            throw std::invalid_argument("a threadgroup of more than 1024 threads");
+        if (__builtin_mul_overflow(total_, uint64_t{groups}, &total_) || total_ >> 62 != 0)
+            throw std::invalid_argument("a grid of more than 2^62 threadgroups");
+        context_.threads_per_grid[axis] = grid;
+        context_.threadgroups_per_grid[axis] = groups;
+        context_.dispatch_threads_per_threadgroup[axis] = size;
+    }
+    context_.buffers = buffers_.data();
+    context_.threadgroup_offsets = threadgroup_offsets_.data();
+    context_.dispatch_simdgroups_per_threadgroup = static_cast<uint32_t>((threads + 31) / 32);
+    context_.dispatch_quadgroups_per_threadgroup = static_cast<uint32_t>((threads + 3) / 4);
+}
+
+std::optional<Fault> Launch::run() {
+    WorkerPool& pool = WorkerPool::instance();
+    {
+        // The first threadgroup runs here and says what the rest will take.
+        const auto start = Clock::now();
+        Lease lease(pool);
+        FloatEnvironment environment(kernel_.flush_subnormals);
+        lease.threadgroup().begin(kernel_, context_, memory_bytes_);
+        run_chunk(lease.threadgroup(), 0, 1);
+        claimed_ = 1;
+        const nanoseconds each = std::max(nanoseconds{1}, Clock::now() - start);
+        const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
+        if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1) {
+            if (!stopped_)
+                run_chunk(lease.threadgroup(), 1, total_ - 1);
+            claimed_ = total_;
+        } else {
+            const auto wanted = static_cast<uint64_t>(kChunkTime / each);
+            chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (pool.size() * 8) + 1);
+        }
+    }
+    if (has_work())
+        pool.run(*this);
+    if (error_)
+        std::rethrow_exception(error_);
+    return std::move(fault_);
+}
+
+bool Launch::has_work() const {
+    return !stopped_.load(std::memory_order_relaxed) &&
+           claimed_.load(std::memory_order_relaxed) < total_;
+}
+
+void Launch::work() {
+    try {
+        Lease lease(WorkerPool::instance());
+        FloatEnvironment environment(kernel_.flush_subnormals);
+        lease.threadgroup().begin(kernel_, context_, memory_bytes_);
+        while (has_work()) {
+            const uint64_t first = claimed_.fetch_add(chunk_, std::memory_order_relaxed);
+            if (first >= total_)
+                break;
+            run_chunk(lease.threadgroup(), first, std::min(chunk_, total_ - first));
+        }
+    } catch (...) {
+        fail(std::nullopt, std::current_exception());
+    }
+}
+
+void Launch::run_chunk(Threadgroup& threadgroup, uint64_t first, uint64_t count) {
+    const uint64_t width = context_.threadgroups_per_grid[0];
+    const uint64_t height = context_.threadgroups_per_grid[1];
+    uint32_t position[3] = {static_cast<uint32_t>(first % width),
+                            static_cast<uint32_t>(first / width % height),
+                            static_cast<uint32_t>(first / width / height)};
+    for (; count != 0; --count) {
+        if (!threadgroup.run(position))
+            return fail(std::move(threadgroup.fault()), nullptr);
+        if (++position[0] == width) {
+            position[0] = 0;
+            if (++position[1] == height) {
+                position[1] = 0;
+                ++position[2];
+            }
+        }
+    }
+}
+
+void Launch::fail(std::optional<Fault> fault, std::exception_ptr error) {
+    const std::lock_guard lock(failure_);
+    stopped_ = true;
+    if (!fault_ && !error_) {
+        fault_ = std::move(fault);
+        error_ = std::move(error);
+    }
+}
+
+} // namespace pymetal::cpu

@@ -1,0 +1,296 @@
+#include "threadgroup.h"
+
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace pymetal::cpu {
+
+namespace {
+
+// Touched only as far as a kernel needs. A simdgroup holds the private arrays of 32 threads.
+constexpr size_t kThreadStackBytes = 256 * 1024;
+constexpr size_t kSimdgroupStackBytes = 2 * 1024 * 1024;
+constexpr size_t kMemoryAlignment = 64;
+
+thread_local Threadgroup* current_threadgroup = nullptr;
+
+constexpr uint32_t first_bits(uint32_t count) {
+    return count >= 32 ? ~uint32_t{0} : (uint32_t{1} << count) - 1;
+}
+
+uint32_t lowest(uint32_t bits) {
+    return static_cast<uint32_t>(std::countr_zero(bits));
+}
+
+} // namespace
+
+Threadgroup& Threadgroup::current() {
+    return *current_threadgroup;
+}
+
+void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes) {
+    kernel_ = kernel;
+    launch_ = &launch;
+    context_.launch = &launch;
+    step_ = kernel.granularity == Granularity::simdgroup ? kLanes : 1;
+    memory_bytes_ = memory_bytes;
+    if (memory_bytes > memory_capacity_) {
+        const size_t rounded = (memory_bytes + kMemoryAlignment - 1) & ~(kMemoryAlignment - 1);
+        auto* memory = static_cast<char*>(std::aligned_alloc(kMemoryAlignment, rounded));
+        if (memory == nullptr)
+            throw std::bad_alloc();
+        memory_ = {memory, [](char* p) { std::free(p); }};
+        memory_capacity_ = rounded;
+    }
+    context_.memory = memory_.get();
+    if (kernel.suspends) {
+        const uint32_t* size = launch.dispatch_threads_per_threadgroup;
+        const size_t fibers = (size_t{size[0]} * size[1] * size[2] + step_ - 1) / step_;
+        const size_t standard = step_ == 1 ? kThreadStackBytes : kSimdgroupStackBytes;
+        stacks_.reserve(fibers, kernel.stack_bytes != 0 ? kernel.stack_bytes : standard);
+    }
+}
+
+bool Threadgroup::run(const uint32_t (&position)[3]) {
+    current_threadgroup = this;
+    threads_ = 1;
+    for (int axis = 0; axis < 3; ++axis) {
+        const uint32_t size = launch_->dispatch_threads_per_threadgroup[axis];
+        const uint64_t left = launch_->threads_per_grid[axis] - uint64_t{position[axis]} * size;
+        context_.threadgroup_position_in_grid[axis] = position[axis];
+        context_.threads_per_threadgroup[axis] = left < size ? static_cast<uint32_t>(left) : size;
+        threads_ *= context_.threads_per_threadgroup[axis];
+    }
+    context_.simdgroups_per_threadgroup = (threads_ + kLanes - 1) / kLanes;
+    context_.quadgroups_per_threadgroup = (threads_ + 3) / 4;
+    if (memory_bytes_ != 0)
+        std::memset(memory_.get(), 0, memory_bytes_);
+    faulted_ = false;
+    if (kernel_.suspends)
+        run_fibers();
+    else
+        run_plainly();
+    return !faulted_;
+}
+
+// Lanes that exist in the simdgroup of `thread`.
+uint32_t Threadgroup::lanes_from(uint32_t thread) const {
+    return first_bits(threads_ - thread / kLanes * kLanes);
+}
+
+void Threadgroup::place(uint32_t fiber, uint32_t thread) {
+    ThreadContext& context = contexts_[fiber];
+    const uint32_t* size = context_.threads_per_threadgroup;
+    const uint32_t within[3] = {thread % size[0], thread / size[0] % size[1],
+                                thread / size[0] / size[1]};
+    context.threadgroup = &context_;
+    for (int axis = 0; axis < 3; ++axis) {
+        context.thread_position_in_threadgroup[axis] = within[axis];
+        context.thread_position_in_grid[axis] =
+            context_.threadgroup_position_in_grid[axis] *
+                launch_->dispatch_threads_per_threadgroup[axis] +
+            within[axis];
+    }
+    context.thread_index_in_threadgroup = thread;
+    context.thread_index_in_simdgroup = thread % kLanes;
+    context.simdgroup_index_in_threadgroup = thread / kLanes;
+    context.thread_index_in_quadgroup = thread % 4;
+    context.quadgroup_index_in_threadgroup = thread / 4;
+    context.lanes = lanes_from(thread);
+}
+
+void Threadgroup::run_plainly() {
+    running_ = 0;
+    for (uint32_t thread = 0; thread < threads_; thread += step_) {
+        place(0, thread);
+        kernel_.entry(&contexts_[0]);
+    }
+}
+
+void Threadgroup::run_fibers() {
+    fibers_count_ = (threads_ + step_ - 1) / step_;
+    groups_count_ = (fibers_count_ + kLanes - 1) / kLanes;
+    for (uint32_t group = 0; group < groups_count_; ++group)
+        groups_[group] = Group{first_bits(fibers_count_ - group * kLanes), 0, 0};
+    for (uint32_t fiber = 0; fiber < fibers_count_; ++fiber) {
+        place(fiber, fiber * step_);
+        fibers_[fiber].prepare(stacks_, fiber, start, this);
+    }
+    running_ = 0;
+    main_.switch_to(fibers_[0]); // comes back when all have finished, or one faulted
+    if (faulted_)
+        stacks_.abandon();
+}
+
+void Threadgroup::start(void* self) {
+    auto& threadgroup = *static_cast<Threadgroup*>(self);
+    threadgroup.fibers_[threadgroup.running_].started();
+    threadgroup.kernel_.entry(&threadgroup.contexts_[threadgroup.running_]);
+    threadgroup.finish();
+}
+
+void Threadgroup::finish() {
+    Fiber& own = fibers_[running_];
+    groups_[running_ / kLanes].ready &= ~(uint32_t{1} << running_ % kLanes);
+    const int successor = next(running_ / kLanes);
+    if (successor != kNone)
+        running_ = static_cast<uint32_t>(successor);
+    own.switch_to(successor == kNone ? main_ : fibers_[successor], true);
+    std::abort(); // a finished fiber is never continued
+}
+
+// Continues another fiber; comes back when this one may go on.
+void Threadgroup::suspend() {
+    const uint32_t own = running_;
+    const int successor = next(own / kLanes);
+    if (successor == kNone) {
+        fibers_[own].switch_to(main_); // a fault: never continued
+    } else if (static_cast<uint32_t>(successor) != own) {
+        running_ = static_cast<uint32_t>(successor);
+        fibers_[own].switch_to(fibers_[successor]);
+    }
+}
+
+void Threadgroup::barrier(uint32_t site, uint32_t lanes) {
+    if (!kernel_.suspends)
+        return;
+    if (step_ == kLanes && lanes != contexts_[running_].lanes) {
+        report_barrier(running_, lanes);
+        fibers_[running_].switch_to(main_);
+    }
+    Group& group = groups_[running_ / kLanes];
+    const uint32_t bit = uint32_t{1} << running_ % kLanes;
+    sites_[running_] = site;
+    group.ready &= ~bit;
+    group.at_barrier |= bit;
+    suspend();
+}
+
+uint64_t Threadgroup::exchange(uint32_t site, const Exchange& deposit) {
+    Group& group = groups_[running_ / kLanes];
+    const uint32_t lane = running_ % kLanes;
+    Exchange& slot = exchanges_[running_ / kLanes][lane];
+    slot = deposit;
+    sites_[running_] = site;
+    group.ready &= ~(uint32_t{1} << lane);
+    group.exchanging |= uint32_t{1} << lane;
+    suspend();
+    return slot.value;
+}
+
+int Threadgroup::next(uint32_t group) {
+    for (uint32_t left = groups_count_; left != 0; --left) {
+        if (groups_[group].ready != 0)
+            return static_cast<int>(group * kLanes + lowest(groups_[group].ready));
+        if (groups_[group].exchanging != 0)
+            return perform(group);
+        group = group + 1 == groups_count_ ? 0 : group + 1;
+    }
+    return open_barrier();
+}
+
+// The lanes parked at the lowest site perform their operation and become ready.
+int Threadgroup::perform(uint32_t group) {
+    Exchange(&lanes)[kLanes] = exchanges_[group];
+    uint32_t first = lowest(groups_[group].exchanging);
+    for (uint32_t rest = groups_[group].exchanging; rest != 0; rest &= rest - 1)
+        if (sites_[group * kLanes + lowest(rest)] < sites_[group * kLanes + first])
+            first = lowest(rest);
+    uint32_t active = 0;
+    for (uint32_t rest = groups_[group].exchanging; rest != 0; rest &= rest - 1) {
+        const uint32_t lane = lowest(rest);
+        const bool same_site = sites_[group * kLanes + lane] == sites_[group * kLanes + first];
+        if (same_site && lanes[lane].joins(lanes[first]))
+            active |= uint32_t{1} << lane;
+    }
+    cpu::exchange(lanes, active);
+    groups_[group].exchanging &= ~active;
+    groups_[group].ready |= active;
+    return static_cast<int>(group * kLanes + lowest(active));
+}
+
+// Every fiber waits at a barrier or has finished.
+int Threadgroup::open_barrier() {
+    uint32_t waiting = 0;
+    int first = kNone;
+    bool agree = true;
+    for (uint32_t fiber = 0; fiber < fibers_count_; ++fiber) {
+        if ((groups_[fiber / kLanes].at_barrier >> fiber % kLanes & 1) == 0)
+            continue;
+        if (first == kNone)
+            first = static_cast<int>(fiber);
+        agree = agree && sites_[fiber] == sites_[first];
+        ++waiting;
+    }
+    if (waiting == 0)
+        return kNone;
+    if (waiting != fibers_count_ || !agree) {
+        report_barrier(static_cast<uint32_t>(first), 0);
+        return kNone;
+    }
+    for (uint32_t group = 0; group < groups_count_; ++group) {
+        groups_[group].ready = groups_[group].at_barrier;
+        groups_[group].at_barrier = 0;
+    }
+    return 0;
+}
+
+// Fills in the fault. With `lanes`, the simdgroup of `fiber` reached its barrier with those only;
+// without, all fibers are at some barrier or have finished.
+void Threadgroup::report_barrier(uint32_t fiber, uint32_t lanes) {
+    faulted_ = true;
+    fault_ = Fault{};
+    std::memcpy(fault_.threadgroup_position_in_grid, context_.threadgroup_position_in_grid,
+                sizeof fault_.threadgroup_position_in_grid);
+    if (lanes != 0) {
+        const ThreadContext& context = contexts_[fiber];
+        for (uint32_t lane = 0; lane < kLanes; ++lane)
+            if ((context.lanes >> lane & 1) != 0)
+                ((lanes >> lane & 1) != 0 ? fault_.waiting : fault_.absent)
+                    .push_back(context.thread_index_in_threadgroup + lane);
+        return;
+    }
+    fault_.site = sites_[fiber];
+    auto waits = [&](uint32_t i) {
+        return (groups_[i / kLanes].at_barrier >> i % kLanes & 1) != 0;
+    };
+    for (uint32_t i = 0; i < fibers_count_; ++i)
+        if (waits(i) && sites_[i] < fault_.site)
+            fault_.site = sites_[i];
+    for (uint32_t thread = 0; thread < threads_; ++thread) {
+        const uint32_t i = thread / step_;
+        if (!waits(i)) {
+            fault_.absent.push_back(thread);
+        } else if (sites_[i] == fault_.site) {
+            fault_.waiting.push_back(thread);
+        } else {
+            fault_.elsewhere_site = sites_[i];
+            fault_.elsewhere.push_back(thread);
+        }
+    }
+}
+
+} // namespace pymetal::cpu
+
+using pymetal::cpu::Threadgroup;
+
+extern "C" {
+
+const pymetal::cpu::ThreadContext* pymetal_thread() {
+    return &Threadgroup::current().thread();
+}
+
+void pymetal_barrier(uint32_t site, uint32_t lanes) {
+    Threadgroup::current().barrier(site, lanes);
+}
+
+uint64_t pymetal_simd(uint32_t operation, uint32_t type, uint32_t width, uint32_t site,
+                      uint64_t value, uint32_t lane, uint64_t fill, uint32_t modulo) {
+    using namespace pymetal::cpu;
+    return Threadgroup::current().exchange(site, {static_cast<SimdOperation>(operation),
+                                                  static_cast<SimdType>(type), width, lane, value,
+                                                  fill, modulo});
+}
+}

@@ -1,0 +1,104 @@
+// One threadgroup at a time on one worker: its threads, simdgroups, barriers and their scheduling.
+#pragma once
+
+#include "context.h"
+#include "fiber.h"
+#include "simdgroup.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace pymetal::cpu {
+
+enum class Granularity : uint8_t { thread, simdgroup }; // what one call of an entry runs
+
+// A compiled kernel, as the runtime sees it.
+struct Kernel {
+    Entry entry = nullptr;
+    Granularity granularity = Granularity::thread;
+    bool suspends = true; // has barriers or, a thread at a time, cross-lane operations
+    bool flush_subnormals = false;
+    size_t stack_bytes = 0; // of a fiber; 0: the default
+};
+
+// Why a launch failed: a barrier that only some threads of a threadgroup reached.
+struct Fault {
+    uint32_t threadgroup_position_in_grid[3] = {0, 0, 0};
+    uint32_t site = 0;               // the barrier with the lowest number that threads wait at
+    std::vector<uint32_t> waiting;   // thread_index_in_threadgroup of those
+    std::vector<uint32_t> elsewhere; // of those at another barrier
+    uint32_t elsewhere_site = 0;
+    std::vector<uint32_t> absent; // of those that finished, or passed it by
+};
+
+// The state in which a worker runs threadgroups, reused from one to the next.
+//
+// Threads are fibers, grouped by simdgroup: each is ready, waits in a cross-lane operation, waits
+// at a barrier, or has finished. A fiber that has to wait picks its successor itself: a ready lane
+// of its simdgroup first; then, since no lane of it can run, the lanes parked at the lowest site
+// perform their operation; then another simdgroup; then the barrier opens. What runs a simdgroup a
+// call has one fiber a simdgroup, all in the first group. A kernel that never suspends has none.
+class Threadgroup {
+  public:
+    // To be called before the threadgroups of a launch; throws std::bad_alloc.
+    void begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes);
+
+    // Runs one threadgroup; false if it faulted.
+    bool run(const uint32_t (&position)[3]);
+
+    Fault& fault() { return fault_; }
+
+    // For compiled code, through the functions of context.h.
+    static Threadgroup& current();
+    const ThreadContext& thread() const { return contexts_[running_]; }
+    void barrier(uint32_t site, uint32_t lanes);
+    uint64_t exchange(uint32_t site, const Exchange& deposit);
+
+  private:
+    struct Group { // 32 fibers, a bit each
+        uint32_t ready = 0, exchanging = 0, at_barrier = 0;
+    };
+    static constexpr int kNone = -1; // all finished, or a fault
+
+    void place(uint32_t fiber, uint32_t thread);
+    void run_plainly();
+    void run_fibers();
+    static void start(void* self);
+    [[noreturn]] void finish();
+    void suspend();
+    int next(uint32_t group);
+    int perform(uint32_t group);
+    int open_barrier();
+    void report_barrier(uint32_t fiber, uint32_t lanes);
+    uint32_t lanes_from(uint32_t thread) const;
+
+    // The launch.
+    Kernel kernel_;
+    const LaunchContext* launch_ = nullptr;
+    StackArea stacks_;
+    std::unique_ptr<char[], void (*)(char*)> memory_{nullptr, nullptr};
+    size_t memory_capacity_ = 0;
+    size_t memory_bytes_ = 0;
+
+    // The threadgroup.
+    ThreadgroupContext context_{};
+    uint32_t threads_ = 0;
+    uint32_t step_ = 1; // threads a fiber stands for
+    uint32_t fibers_count_ = 0;
+    uint32_t groups_count_ = 0;
+    bool faulted_ = false;
+    Fault fault_;
+
+    // Its fibers, 32 to a group.
+    uint32_t running_ = 0;
+    Fiber main_;
+    Group groups_[kMaxThreads / kLanes];
+    ThreadContext contexts_[kMaxThreads];
+    Fiber fibers_[kMaxThreads];
+    uint32_t sites_[kMaxThreads];                      // where each waits
+    Exchange exchanges_[kMaxThreads / kLanes][kLanes]; // what each deposited
+};
+
+} // namespace pymetal::cpu
