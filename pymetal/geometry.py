@@ -88,7 +88,12 @@ def threadgroup_memory(
     """The bytes of each `[[threadgroup(n)]]` argument, all of them given and allowed."""
     function = pipeline.function
     declared = {a.index: a for a in function.arguments if a.kind == "threadgroup"}
-    lengths = {} if lengths is None else dict(lengths)
+    if lengths is not None and not isinstance(lengths, Mapping):
+        raise LaunchError(
+            f"{function.name}: threadgroup_memory is {type(lengths).__name__}, not a dict of "
+            "{threadgroup index: bytes}"
+        )
+    lengths = dict(lengths or {})
     for index, argument in declared.items():
         if index not in lengths:
             raise LaunchError(
