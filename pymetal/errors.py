@@ -29,6 +29,8 @@ def _rebuild(cls: type[Error], message: str, state: dict[str, Any]) -> Error:
     error = cls.__new__(cls, message)
     Error.__init__(error, message)
     error.__dict__.update(state)
+    if isinstance(error, CompileError):
+        error._locate()
     return error
 
 
@@ -61,8 +63,12 @@ class CompileError(Error, SyntaxError):
     def __init__(self, message: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
         text = "\n".join([message, *map(str, diagnostics)]) if diagnostics else message
         Error.__init__(self, text, diagnostics=tuple(diagnostics))
-        if diagnostics:  # what SyntaxError shows
-            first = diagnostics[0]
+        self._locate()
+
+    def _locate(self) -> None:
+        """Fill in what SyntaxError shows; these are slots, which pickling leaves out."""
+        if self.diagnostics:
+            first = self.diagnostics[0]
             self.filename, self.lineno, self.offset = first.file, first.line, first.column
             self.text, self.msg = first.source_line, first.message
 

@@ -1,0 +1,65 @@
+"""Fixtures that every test file shares."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# CI must not fail on a draw that nobody can repeat; elsewhere every run draws anew.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("here", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        action="append",
+        metavar="NAME",
+        help="run the device tests on this device only (repeatable); default: each one present",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`device`: every test that takes it runs on each device present."""
+    if "device" in metafunc.fixturenames:
+        import pymetal
+
+        names = metafunc.config.getoption("--device") or pymetal.device_names()
+        metafunc.parametrize("device", names)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Tests share a cache of their own, and leave the user's alone."""
+    before = os.environ.get("PYMETAL_CACHE_DIR")
+    os.environ["PYMETAL_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["PYMETAL_CACHE_DIR"]
+    else:
+        os.environ["PYMETAL_CACHE_DIR"] = before
+
+
+@pytest.fixture
+def cache_dir(tmp_path, monkeypatch):
+    """An empty disk cache and, as in a new process, nothing in memory."""
+    from pymetal import loading
+
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PYMETAL_CACHE_DIR", str(folder))
+    loading.forget()
+    yield folder
+    loading.forget()
+
+
+@pytest.fixture
+def kernels(tmp_path, monkeypatch):
+    """An empty `kernels` folder in the current directory."""
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYMETAL_KERNEL_PATH", raising=False)
+    return folder

@@ -1,0 +1,87 @@
+"""Where kernels are found by name, and what is said when they are not."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pymetal import ArgumentError, FunctionNotFoundError
+from pymetal.find import find, shipped_dir
+
+
+def add(folder, name="scale"):
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.metal"
+    path.write_text(f"kernel void {name}() {{}}\n")
+    return path
+
+
+def test_the_current_folders_kernels_come_before_the_path(kernels, tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    monkeypatch.setenv("PYMETAL_KERNEL_PATH", os.pathsep.join([str(first), "", str(second)]))
+    expected = [add(second), add(first), add(kernels)]
+    for path in reversed(expected):
+        found = find("scale")
+        assert found.path.samefile(path)
+        assert found.function == "scale"
+        assert not found.shipped
+        path.unlink()
+    with pytest.raises(FunctionNotFoundError):
+        find("scale")
+
+
+def test_kernel_dirs_are_searched_before_all_others(kernels, tmp_path):
+    add(kernels)
+    mine = add(tmp_path / "mine")
+    assert find("scale", [tmp_path / "mine"]).path.samefile(mine)
+    assert find("scale", str(tmp_path / "mine")).path.samefile(mine)
+    assert find("scale", [tmp_path / "absent"]).path.samefile(kernels / "scale.metal")
+
+
+def test_shipped_kernels_are_found_last_and_from_any_folder(kernels):
+    found = find("matmul")
+    assert found.shipped
+    assert found.path.parent == shipped_dir()
+    mine = add(kernels, "matmul")
+    assert find("matmul").path.samefile(mine)
+    assert not find("matmul").shipped
+
+
+def test_a_file_and_one_of_its_functions(kernels):
+    path = add(kernels)
+    found = find("scale:scale_fast")
+    assert found.path.samefile(path)
+    assert found.function == "scale_fast"
+
+
+def test_a_path_is_taken_as_it_is(kernels, tmp_path):
+    path = add(tmp_path / "elsewhere")
+    assert find(str(path)).function == "scale"
+    assert find(f"{path}:other").function == "other"
+    with pytest.raises(FunctionNotFoundError, match=r"there is no file .*absent\.metal"):
+        find("absent.metal")
+
+
+def test_what_is_not_found_tells_where_it_was_looked_for(kernels, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYMETAL_KERNEL_PATH", str(tmp_path / "nowhere"))
+    add(kernels)
+    with pytest.raises(FunctionNotFoundError) as caught:
+        find("scael", [tmp_path])
+    text = str(caught.value)
+    assert "there is no scael.metal in" in text
+    for folder in (tmp_path, kernels, f"{tmp_path / 'nowhere'} (no such folder)", shipped_dir()):
+        assert f"  {folder}\n" in text
+    assert "scale" in caught.value.available
+    assert "matmul" in caught.value.available
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../matmul", "x\0y", ":f"])
+def test_what_is_no_name_is_refused(kernels, name):
+    with pytest.raises(FunctionNotFoundError, match="no kernel"):
+        find(name)
+
+
+def test_a_name_that_is_no_string_is_refused(kernels):
+    with pytest.raises(ArgumentError, match="a kernel's name is a string, got int"):
+        find(5)
