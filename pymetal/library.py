@@ -51,7 +51,9 @@ class Library(Mapping[str, Kernel]):
         ArgumentError
             A constant is missing, unknown or does not fit its type.
         """
-        values = _checked_constants(self._compiled.function(name), constants or {})
+        values = _checked_constants(
+            self._compiled.function(name), {} if constants is None else constants
+        )
         key = (name, tuple(sorted(values.items())))
         with self._lock:
             kernel = self._kernels.get(key)
@@ -176,6 +178,11 @@ def read_source(path: Path) -> Source:
 
 def _checked_constants(function: Function, constants: Constants) -> dict[str, Any]:
     """Constants by name, each of its declared type."""
+    if not isinstance(constants, Mapping):
+        raise ArgumentError(
+            f"{function.name}: constants is {type(constants).__name__}, not a dict of "
+            "{name or index: value}"
+        )
     by_key: dict[str | int, FunctionConstant] = {}
     for constant in function.constants:
         by_key[constant.name] = by_key[constant.index] = constant
