@@ -6,7 +6,7 @@
 // matmul_tiled_4x4  (16 ceil(K / 64), 16 ceil(M / 64), 1)  (16, 16, 1)
 //     16 results a thread, in registers
 //
-// The grid is whole threadgroups, because every thread helps to load. Any M, N and K are right: tiles
+// The grid is whole threadgroups, for every thread helps to load. Any M, N and K are right: tiles
 // are filled up with zeros. Each has _half and _bfloat beside float (T); all add in float.
 //
 // buffer  name  type             shape   access

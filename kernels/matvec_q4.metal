@@ -20,8 +20,8 @@
 // n is a multiple of the group size. A word packs 8 neighbours of a row, the first in its lowest
 // 4 bits.
 //
-// formula    out = w @ x with w[row, i] = scales[row, i / group] * q[row, i] + biases[row, i / group]
-//            and q[row, i] = (packed[row, i / 8] >> 4 * (i % 8)) & 15
+// formula    out = w @ x, w[row, i] = q[row, i] * scales[row, i / group] + biases[row, i / group],
+//            q[row, i] = (packed[row, i / 8] >> 4 * (i % 8)) & 15
 // reference  the formula in float64
 // source     the affine scheme of MLX (mlx.core.quantize)
 
