@@ -13,6 +13,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from pymetal.cache import digest
@@ -115,16 +116,32 @@ def _remembered(key: tuple[Device, str], make: Callable[[], Library]) -> Library
 def _precompiled(found: Found, contents: list[str], device: Device) -> Library | None:
     """The library built with PyMetal, if it holds this shipped kernel as its source is now."""
     path = found.path.parent / "kernels.metallib"
-    if not found.shipped or not path.is_file():
+    if not found.shipped or not path.is_file() or _is_edited(found.path, contents):
         return None
     try:
-        library = load(path, device=device)
+        library = _remembered(
+            (device, digest(str(path), _stamp(path))), lambda: load(path, device=device)
+        )
     except LibraryError as error:
         warnings.warn(
             f"the shipped kernels are compiled from source: {error}", RuntimeWarning, stacklevel=2
         )
         return None
     return library if found.function in library else None
+
+
+def _is_edited(path: Path, contents: list[str]) -> bool:
+    """Whether a shipped kernel differs from what was precompiled.
+
+    The build leaves `kernels.sha256`, in the format of sha256sum. Without it, as in a source
+    checkout, nobody can tell, so the precompiled kernel is not used.
+    """
+    try:
+        listed = (path.parent / "kernels.sha256").read_text(encoding="utf-8").split()
+    except OSError:
+        return True
+    built = dict(zip(listed[1::2], listed[::2], strict=False))
+    return len(contents) > 1 or built.get(path.name) != sha256(contents[0].encode()).hexdigest()
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pymetal.air.function import Argument, Field, Function
 from pymetal.devices import Limits, Report
-from pymetal.errors import FunctionNotFoundError, LibraryError
+from pymetal.errors import FunctionNotFoundError, LibraryError, UnsupportedError
 
 SIZES = {"char": 1, "uchar": 1, "bool": 1, "short": 2, "ushort": 2, "half": 2, "bfloat": 2}
 SIZES |= {"int": 4, "uint": 4, "float": 4, "long": 8, "ulong": 8, "void": 0}
@@ -81,6 +81,8 @@ class FakeLibrary:
         return self.functions[name]
 
     def pipeline(self, name: str, constants: Mapping[str | int, Any]) -> FakePipeline:
+        if name in self.device.refused:
+            raise UnsupportedError(f"{name} is beyond this device")
         self.device.pipelines.append(name)
         return FakePipeline(self.device, self.function(name), constants)
 
@@ -94,6 +96,7 @@ class FakeDevice:
         self.action = action
         self.max_total_threads = 1024
         self.static_memory = 0
+        self.refused: set[str] = set()
         self.sources: list[str] = []
         self.pipelines: list[str] = []
         self.launches: list[tuple[Any, ...]] = []

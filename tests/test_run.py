@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 
@@ -402,3 +403,45 @@ def test_constants_are_checked_against_their_declarations(kernels):
         with pytest.raises(ArgumentError) as caught:
             go([], constants)
         assert words in str(caught.value)
+
+
+# --- shipped kernels ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """An installed package's folder of kernels, precompiled."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    write(folder, "scale", SCALE)
+    (folder / "kernels.metallib").write_bytes(b"MTLB")
+    digest = hashlib.sha256(SCALE.encode()).hexdigest()
+    (folder / "kernels.sha256").write_text(f"{digest}  scale.metal\n")
+    monkeypatch.setattr("pymetal.find.shipped_dir", lambda: folder)
+    return folder
+
+
+def test_shipped_kernels_run_precompiled(kernels, shipped, fake):
+    run(fake)
+    assert fake.sources == []
+    assert len(fake.launches) == 1
+
+
+def test_an_edited_shipped_kernel_is_compiled_from_its_source(kernels, shipped, fake):
+    run(fake)
+    write(shipped, "scale", SCALE + "// edited\n")
+    run(fake)
+    assert len(fake.sources) == 1
+
+
+def test_a_shipped_kernel_that_nobody_vouches_for_is_compiled(kernels, shipped, fake):
+    (shipped / "kernels.sha256").unlink()
+    run(fake)
+    assert len(fake.sources) == 1
+
+
+def test_a_damaged_library_of_shipped_kernels_is_said_and_passed_over(kernels, shipped, fake):
+    (shipped / "kernels.metallib").write_bytes(b"damaged")
+    with pytest.warns(RuntimeWarning, match="compiled from source"):
+        run(fake)
+    assert len(fake.sources) == 1
