@@ -14,6 +14,7 @@ behind the caller's back except a Python float, which becomes the nearest value 
 
 from __future__ import annotations
 
+import reprlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -181,9 +182,9 @@ def _spell(dtype: DType) -> str:
 def _element(argument: Argument, value: Any) -> Array:
     """One element of a reference or a `constant` pointer, from a number, sequence or struct."""
     if argument.access != "read":
-        raise Misfit(f"the kernel writes it: pass an array, got {_came(value)}")
+        raise Misfit(f"the kernel writes it: pass a NumPy array, got {_came(value)}")
     if not (argument.is_reference or argument.address_space == "constant"):
-        raise Misfit(f"pass an array, got {_came(value)}")
+        raise Misfit(f"pass a NumPy array, got {_came(value)}")
     if isinstance(value, np.ndarray):
         value = value[()]  # a 0-d array is a scalar
     if argument.fields:
@@ -287,5 +288,4 @@ def _sequence(value: Any, length: int, kind: DataType, what: str) -> Sequence[An
 
 
 def _came(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+    return f"{type(value).__name__} {reprlib.repr(value)}"

@@ -12,7 +12,6 @@ import hashlib
 import os
 import platform
 import sys
-import tempfile
 import threading
 import time
 import warnings
@@ -145,6 +144,8 @@ class DiskCache:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
+    import tempfile  # a fifth of PyMetal's import time, and only writers need it
+
     handle, temporary = tempfile.mkstemp(suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -111,8 +111,8 @@ def test_what_is_no_number_is_refused(value):
 def test_a_number_serves_constant_pointers_and_references_but_no_device_array():
     assert value_of("constant uint* n", 7)[0] == 7
     assert value_of("device const uint& n", 7)[0] == 7
-    assert "pass an array, got int 7" in refusal("device const uint* n", 7)
-    assert "the kernel writes it: pass an array, got int 7" in refusal("device uint* n", 7)
+    assert "pass a NumPy array, got int 7" in refusal("device const uint* n", 7)
+    assert "the kernel writes it: pass a NumPy array, got int 7" in refusal("device uint* n", 7)
 
 
 # --- vectors and matrices -----------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_arrays_that_metal_cannot_take_are_refused(array, words):
 
 def test_what_is_no_array_is_refused():
     for value in ([1.0, 2.0], "x", None, memoryview(b"abcd")):
-        assert "pass an array" in refusal("device const float* x", value)
+        assert "pass a NumPy array, got" in refusal("device const float* x", value)
 
 
 def test_memory_that_starts_off_a_vector_is_refused():
