@@ -162,7 +162,7 @@ class Module:
 
     def _resource(self, argument: Argument, kind: str, keys: dict[str, list[Operand]]) -> Argument:
         space = _SPACES.get(_first(keys, "air.address_space", 1), "device")
-        access = next((_ACCESS[key] for key in keys if key in _ACCESS), "read")
+        access: Access = next((_ACCESS[key] for key in keys if key in _ACCESS), "read")
         fields = _first(keys, "air.struct_type_info", None)
         kind = "threadgroup" if kind == "buffer" and space == "threadgroup" else kind
         return replace(

@@ -1,0 +1,316 @@
+"""One kernel and its function constants -> one canonical function (docs/air.md, section 3).
+
+    module        only what the kernel reaches, as LLVM prints it
+    normalise     one address space, known intrinsics, Metal's arithmetic     (normalise.py)
+    wrap          @canon maps its own parameters to the kernel's               (wrapper.py)
+    inline        static initialisers evaluated, everything inlined into @canon
+    sites         each operation that lanes do together gets its number
+    optimise      LLVM's O2 without vectorisation
+    finish        threadgroup variables become offsets                         (threadgroup.py)
+
+The result is text: both engines and the disk cache take it, and no LLVM object outlives the call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from pymetal.air import constants, threadgroup
+from pymetal.air.function import Function
+from pymetal.air.intrinsics import is_cross_lane, is_known
+from pymetal.air.module import Module
+from pymetal.air.normalise import define_arithmetic, define_intrinsics, flatten
+from pymetal.air.wrapper import Parameter, wrap
+from pymetal.errors import ArgumentError, LibraryError, UnsupportedError
+
+NAME = "canon"
+
+
+@dataclass(frozen=True)
+class CanonicalFunction:
+    """A kernel as both engines compile it: the function `@canon` of the module `ir`.
+
+    ir                 LLVM IR without target triple or data layout: 64-bit, little-endian
+    parameters         what `@canon` takes, in order
+    function           reflection with the arguments that function constants left
+    threadgroup_bytes  size of the kernel's own threadgroup variables, at %threadgroup_memory;
+                       arguments in threadgroup memory are parameters of their own
+    sites              how many operations lanes do together: "pymetal.site" is less
+    intrinsics         names of the `air.*` functions that `ir` declares
+    flush_denormals    whether denormal floats count as zero (Apple's compiler says so)
+    """
+
+    ir: str
+    parameters: tuple[Parameter, ...]
+    function: Function
+    threadgroup_bytes: int
+    sites: int
+    intrinsics: tuple[str, ...]
+    flush_denormals: bool = False
+
+
+def canonical(
+    module: Module, function: Function, values: Mapping[str | int, Any] | None = None
+) -> CanonicalFunction:
+    """Make `function` of `module` canonical, with function constants `values`.
+
+    Raises ArgumentError for constants that do not fit, UnsupportedError for what the software
+    device lacks (an unknown intrinsic, recursion) and LibraryError for a broken module.
+    """
+    switches = module.predicates(function.symbol)
+    text, types = _reachable(module, function, set(switches.values()))
+    text = flatten(_set_constants(text, module, function, values or {}))
+    text = define_intrinsics(define_arithmetic(text))
+    text, parameters = wrap(text, function, types, switches)
+    text = _inline(text, function)
+    text, function, parameters = _drop_switched_off(text, function, parameters, switches)
+    text, sites = _number_sites(text)
+    text = _optimise(text, function)
+    intrinsics = _check_symbols(text, function)
+    text, threadgroup_bytes = threadgroup.lay_out(text, NAME)
+    return CanonicalFunction(
+        text,
+        parameters,
+        function,
+        threadgroup_bytes,
+        sites,
+        intrinsics,
+        "denorms_disable" in module.compile_options,
+    )
+
+
+def _reachable(module: Module, function: Function, keep: set[str]) -> tuple[str, tuple[str, ...]]:
+    """The text of what the kernel reaches, and the kernel's LLVM parameter types."""
+    parsed = module.parse()
+    for value in (*parsed.functions, *parsed.global_variables):
+        name = value.name
+        # llvm.used and its like keep everything alive that any kernel of the library needs.
+        if name == "llvm.global_ctors" or value.is_declaration or name in keep:
+            continue
+        value.linkage = "external" if name == function.symbol else "internal"
+    _run(parsed, "global_dead_code_eliminate", "strip_dead_prototype")
+    try:
+        kernel = parsed.get_function(function.symbol)
+    except NameError as error:
+        raise LibraryError(
+            f"{module.label}: no function '{function.symbol}' in its module"
+        ) from error
+    if kernel.is_declaration:
+        raise LibraryError(f"{module.label}: '{function.symbol}' has no body")
+    types = tuple(re.sub(r" addrspace\(\d+\)", "", str(a.type)) for a in kernel.arguments)
+    if len(types) != len(function.arguments):
+        raise LibraryError(
+            f"{module.label}: '{function.symbol}' has {len(types)} parameters, its metadata "
+            f"{len(function.arguments)}"
+        )
+    return str(parsed), types
+
+
+def _set_constants(
+    text: str, module: Module, function: Function, values: Mapping[str | int, Any]
+) -> str:
+    """Function constants become constants with their values."""
+    if not module.constants and not values:
+        return text
+    literals = constants.resolve(function, values)
+    for symbol, constant in module.constants.items():
+        name = re.escape(symbol)
+        # name = linkage..., `global` or `constant`, type, perhaps an initializer, section, align
+        pattern = re.compile(
+            rf'^(@(?:{name}|"{name}") = )[^\n]*?\b(?:global|constant) '
+            rf"(<[^>\n]*>|\w+)([^\n,]*|<[^>\n]*>)((?:, align \d+)?)[^\n]*$",
+            re.M,
+        )
+        given = literals.get(constant)
+
+        def define(match: re.Match[str], given: str | None = given) -> str:
+            default = match[3].strip()
+            value = given or (default if default not in ("", "undef") else "zeroinitializer")
+            return f"{match[1]}internal constant {match[2]} {value}{match[4]}"
+
+        text = pattern.sub(define, text)
+    return text
+
+
+def _inline(text: str, function: Function) -> str:
+    """Evaluate static initialisers and inline everything; only @canon is left."""
+    parsed = _parse(text, function)
+    for f in parsed.functions:
+        if not f.is_declaration and f.name != NAME and not f.name.startswith("pymetal.enabled."):
+            f.linkage = "internal"
+            f.add_function_attribute("alwaysinline")
+    _run(parsed, "global_opt", "always_inliner", "global_dead_code_eliminate")
+    result = str(parsed)
+    if re.search(r"^@llvm\.global_ctors = [^\n]*\bptr @", result, re.M):
+        raise UnsupportedError(
+            f"{function.name}: a variable at program scope has an initialiser that only running "
+            f"code could evaluate",
+            feature="program-scope initialisers",
+        )
+    result = re.sub(r"^@llvm\.global_ctors = [^\n]*\n", "", result, flags=re.M)
+    left = [
+        name.strip('"')
+        for name in re.findall(r'^define [^\n]*?@("[^"]*"|[-\w.$]+)\(', result, re.M)
+        if name != NAME and not name.startswith("pymetal.enabled.")
+    ]
+    if left:
+        raise UnsupportedError(
+            f"{function.name}: recursion is not Metal: '{left[0]}' calls itself, directly or "
+            f"through others",
+            feature="recursion",
+        )
+    return result
+
+
+def _drop_switched_off(
+    text: str, function: Function, parameters: tuple[Parameter, ...], switches: Mapping[int, str]
+) -> tuple[str, Function, tuple[Parameter, ...]]:
+    """Remove the arguments whose function constant is false."""
+    if not switches:
+        return text, function, parameters
+    off = set()
+    for position in switches:
+        match = re.search(
+            rf"^define [^\n]*@pymetal\.enabled\.{position}\([^\n]*\n  ret i8 (\d+)\n}}\n",
+            text,
+            re.M,
+        )
+        argument = function.arguments[position]
+        if match is None:
+            raise ArgumentError(
+                f"{function.name}: whether argument '{argument.name}' is there depends on "
+                f"function constant '{argument.enabled_by}', which has no value",
+                argument=argument.enabled_by,
+            )
+        if match[1] == "0":
+            off.add(position)
+    text = re.sub(r"^define [^\n]*@pymetal\.enabled\.\d+\(.*?^}\n", "", text, flags=re.M | re.S)
+    kept = []
+    for parameter in parameters:
+        if parameter.argument in off:
+            # The parameter and its comma go from the head; nothing reads the value any more.
+            name = re.escape(parameter.name)
+            head = re.compile(rf",[^,()]*(?:\([^()]*\)[^,()]*)*%{name}(?=[,)])")
+            text = head.sub("", text, count=1)
+            text = re.sub(rf"%{name}(?![\w.$-])", "null", text)
+        else:
+            kept.append(parameter)
+    arguments = tuple(a for i, a in enumerate(function.arguments) if i not in off)
+    return text, replace(function, arguments=arguments), tuple(kept)
+
+
+_CALL = re.compile(
+    r"^(  (?:%\S+ = )?[^\n@]*?\bcall [^\n@]*@(air\.[\w.]+)\([^\n]*?\)(?: #\d+)?)"
+    r"((?:, !\w+ !\d+)*)$",
+    re.M,
+)
+_LANE = re.compile(
+    r"= [^\n@=]*?\bcall [^\n@]*@air\.get_(thread_index_in_simdgroup|simdgroup_index_in_threadgroup)"
+    r"\.i(\d+)\(\)[^\n]*$",
+    re.M,
+)
+
+
+def _number_sites(text: str) -> tuple[str, int]:
+    """Number what lanes do together, in program order, and pass the lane's own place on."""
+    count = 0
+
+    def number(match: re.Match[str]) -> str:
+        nonlocal count
+        if not is_cross_lane(match[2]):
+            return match[0]
+        count += 1
+        return f'{match[1]} "pymetal.site"="{count - 1}"{match[3]}'
+
+    def place(match: re.Match[str]) -> str:
+        value = "%lane" if match[1].startswith("thread") else "%simdgroup"
+        return (
+            f"= add i32 {value}, 0" if match[2] == "32" else f"= trunc i32 {value} to i{match[2]}"
+        )
+
+    return _CALL.sub(number, _LANE.sub(place, text)), count
+
+
+# Attachments that only LLVM's optimiser reads, and calls that only tell it something.
+_HINT = re.compile(r", !(?!dbg )[a-z_.]+ !\d+(?=[,\n])")
+_HINT_CALL = re.compile(
+    r"^  [^\n@=]*call [^\n@]*@llvm\.(?:lifetime|assume|experimental\.noalias|dbg)\b[^\n]*\n", re.M
+)
+_COMMENT = re.compile(r"^;[^\n]*\n| +; preds = [^\n]*$", re.M)
+
+
+def _optimise(text: str, function: Function) -> str:
+    parsed = _parse(text, function)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    llvm.create_pass_builder(_target_machine(), options).getModulePassManager().run(
+        parsed, llvm.create_pass_builder(_target_machine(), options)
+    )
+    _run(parsed, "global_dead_code_eliminate", "strip_dead_prototype")
+    result = _HINT_CALL.sub("", _COMMENT.sub("", _HINT.sub("", str(parsed))))
+    if "!llvm.dbg.cu" not in result:
+        result = re.sub(r"^!.*\n", "", result, flags=re.M)
+    # What LLVM inferred of memory predates the threadgroup variables' move to this parameter.
+    result = re.sub(r"ptr [^,%]*(?=%threadgroup_memory[,)])", "ptr noundef ", result)
+    group = re.search(rf"^define [^\n]*@{NAME}\([^\n]* (#\d+) [^\n]*{{$", result, re.M)
+    if group:
+        inferred = re.compile(rf"^(attributes {group[1]} = [^\n]*?)memory\([^)]*\) ", re.M)
+        result = inferred.sub(r"\1", result)
+    return re.sub(r"^(?:target |source_filename)[^\n]*\n", "", result, flags=re.M)
+
+
+def _check_symbols(text: str, function: Function) -> tuple[str, ...]:
+    """The `air.*` functions that `text` calls; what no engine knows is refused by name."""
+    if re.search(r"\bcall [^@\n(]*%[-\w.$]+\(", text):
+        raise UnsupportedError(
+            f"{function.name}: calls through a function pointer", feature="function pointers"
+        )
+    names = re.findall(r'^declare [^\n]*?@("[^"]*"|[-\w.$]+)\(', text, re.M)
+    names += re.findall(r'^@("[^"]*"|[-\w.$]+) = external (?![^\n]*"air\.threadgroup")', text, re.M)
+    unknown = [n.strip('"') for n in names if not is_known(n) and _is_called(text, n)]
+    if unknown:
+        raise UnsupportedError(
+            f"{function.name}: the software device lacks {', '.join(map(repr, unknown))}",
+            feature=unknown[0],
+        )
+    return tuple(n for n in names if n.startswith("air."))
+
+
+def _is_called(text: str, name: str) -> bool:
+    """Whether anything but its declaration names it (hints were removed after optimising)."""
+    return text.count(f"@{name}") > 1
+
+
+def _parse(text: str, function: Function) -> Any:
+    try:
+        parsed = llvm.parse_assembly(text, context=llvm.create_context())
+        parsed.verify()
+    except RuntimeError as error:
+        raise LibraryError(f"{function.name}: its AIR is not valid: {error}") from error
+    machine = _target_machine()
+    parsed.triple = machine.triple
+    parsed.data_layout = str(machine.target_data)
+    return parsed
+
+
+def _run(module: Any, *passes: str) -> None:
+    manager = llvm.create_new_module_pass_manager()
+    for name in passes:
+        getattr(manager, f"add_{name}_pass")()
+    options = llvm.create_pipeline_tuning_options(speed_level=0)
+    manager.run(module, llvm.create_pass_builder(_target_machine(), options))
+
+
+@cache
+def _target_machine() -> Any:
+    """The host, whose data layout agrees with every 64-bit, little-endian one on AIR's types."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(opt=2)
