@@ -1,0 +1,1 @@
+// <assert.h>: precompiled, in pymetal_stdlib.h.

@@ -1,0 +1,1 @@
+// <float.h>: precompiled, in pymetal_limits.h.

@@ -1,0 +1,1 @@
+// <limits.h>: precompiled, in pymetal_limits.h.

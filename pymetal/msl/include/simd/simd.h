@@ -1,0 +1,1 @@
+// <simd/simd.h>: precompiled, in pymetal_simd.h.

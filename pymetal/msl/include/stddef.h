@@ -1,0 +1,1 @@
+// <stddef.h>: precompiled, in pymetal_language.h.

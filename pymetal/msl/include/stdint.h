@@ -1,0 +1,1 @@
+// <stdint.h>: precompiled, in pymetal_language.h.
