@@ -7,21 +7,21 @@
 #include "pymetal_config.h"
 #include "pymetal_simdgroup.h"
 
-#define PYMETAL_INTERNAL_1(name)                             \
-  template <class T>                                         \
-  METAL_FUNC T __metal_##name(T x, bool fast) {              \
-    return fast ? metal::fast::name(x) : metal::precise::name(x); \
-  }
-#define PYMETAL_INTERNAL_2(name)                             \
-  template <class T>                                         \
-  METAL_FUNC T __metal_##name(T x, T y, bool fast) {         \
-    return fast ? metal::fast::name(x, y) : metal::precise::name(x, y); \
-  }
-#define PYMETAL_INTERNAL_3(name)                             \
-  template <class T>                                         \
-  METAL_FUNC T __metal_##name(T x, T y, T z, bool) {         \
-    return metal::name(x, y, z);                             \
-  }
+#define PYMETAL_INTERNAL_1(name)                                                                   \
+    template <class T>                                                                             \
+    METAL_FUNC T __metal_##name(T x, bool fast) {                                                  \
+        return fast ? metal::fast::name(x) : metal::precise::name(x);                              \
+    }
+#define PYMETAL_INTERNAL_2(name)                                                                   \
+    template <class T>                                                                             \
+    METAL_FUNC T __metal_##name(T x, T y, bool fast) {                                             \
+        return fast ? metal::fast::name(x, y) : metal::precise::name(x, y);                        \
+    }
+#define PYMETAL_INTERNAL_3(name)                                                                   \
+    template <class T>                                                                             \
+    METAL_FUNC T __metal_##name(T x, T y, T z, bool) {                                             \
+        return metal::name(x, y, z);                                                               \
+    }
 PYMETAL_INTERNAL_1(acos)
 PYMETAL_INTERNAL_1(acosh)
 PYMETAL_INTERNAL_1(asin)
@@ -69,26 +69,26 @@ PYMETAL_INTERNAL_3(fmin3)
 
 template <class T>
 METAL_FUNC T __metal_fma(T a, T b, T c) {
-  return metal::fma(a, b, c);
+    return metal::fma(a, b, c);
 }
 template <class T>
 METAL_FUNC T __metal_frexp(T x, thread int* exponent) {
-  return metal::frexp(x, *exponent);
+    return metal::frexp(x, *exponent);
 }
 template <class T>
 METAL_FUNC T __metal_ldexp(T x, int k, bool) {
-  return metal::ldexp(x, k);
+    return metal::ldexp(x, k);
 }
 template <class T>
 METAL_FUNC T __metal_nextafter(T x, T y) {
-  return metal::nextafter(x, y);
+    return metal::nextafter(x, y);
 }
 
-#define PYMETAL_INTERNAL(name)                          \
-  template <class... A>                                 \
-  METAL_FUNC auto __metal_##name(A... a) {              \
-    return metal::name(a...);                           \
-  }
+#define PYMETAL_INTERNAL(name)                                                                     \
+    template <class... A>                                                                          \
+    METAL_FUNC auto __metal_##name(A... a) {                                                       \
+        return metal::name(a...);                                                                  \
+    }
 PYMETAL_INTERNAL(simd_and)
 PYMETAL_INTERNAL(simd_broadcast)
 PYMETAL_INTERNAL(simd_broadcast_first)
@@ -115,13 +115,13 @@ PYMETAL_INTERNAL(simd_xor)
 // The argument's type is the type of the answer.
 template <class T>
 METAL_FUNC T __metal_get_thread_index_in_simdgroup(T) {
-  return (T)pymetal::air::thread_index_in_simdgroup();
+    return (T)pymetal::air::thread_index_in_simdgroup();
 }
 template <class T>
 METAL_FUNC T __metal_get_simdgroup_index_in_threadgroup(T) {
-  return (T)pymetal::air::simdgroup_index_in_threadgroup();
+    return (T)pymetal::air::simdgroup_index_in_threadgroup();
 }
 template <class T>
 METAL_FUNC T __metal_get_simdgroup_size(T) {
-  return (T)32;
+    return (T)32;
 }

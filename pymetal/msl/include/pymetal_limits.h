@@ -110,91 +110,91 @@
 namespace metal {
 
 enum float_round_style {
-  round_indeterminate = -1,
-  round_toward_zero = 0,
-  round_to_nearest = 1,
-  round_toward_infinity = 2,
-  round_toward_neg_infinity = 3,
+    round_indeterminate = -1,
+    round_toward_zero = 0,
+    round_to_nearest = 1,
+    round_toward_infinity = 2,
+    round_toward_neg_infinity = 3,
 };
 enum float_denorm_style { denorm_indeterminate = -1, denorm_absent = 0, denorm_present = 1 };
 
 // What a type that is no number answers. Public kernels derive from the bases below, and
 // specialise _numeric_limits_impl for types of their own; both names are Apple's.
 struct _numeric_limits_impl_base {
-  static constexpr bool is_specialized = false;
-  static constexpr bool is_signed = false;
-  static constexpr bool is_integer = false;
-  static constexpr bool is_exact = false;
-  static constexpr bool has_infinity = false;
-  static constexpr bool has_quiet_NaN = false;
-  static constexpr bool has_signaling_NaN = false;
-  static constexpr float_denorm_style has_denorm = denorm_absent;
-  static constexpr bool has_denorm_loss = false;
-  static constexpr float_round_style round_style = round_toward_zero;
-  static constexpr bool is_iec559 = false;
-  static constexpr bool is_bounded = false;
-  static constexpr bool is_modulo = false;
-  static constexpr int digits = 0;
-  static constexpr int digits10 = 0;
-  static constexpr int max_digits10 = 0;
-  static constexpr int radix = 0;
-  static constexpr int min_exponent = 0;
-  static constexpr int min_exponent10 = 0;
-  static constexpr int max_exponent = 0;
-  static constexpr int max_exponent10 = 0;
-  static constexpr bool traps = false;
-  static constexpr bool tinyness_before = false;
+    static constexpr bool is_specialized = false;
+    static constexpr bool is_signed = false;
+    static constexpr bool is_integer = false;
+    static constexpr bool is_exact = false;
+    static constexpr bool has_infinity = false;
+    static constexpr bool has_quiet_NaN = false;
+    static constexpr bool has_signaling_NaN = false;
+    static constexpr float_denorm_style has_denorm = denorm_absent;
+    static constexpr bool has_denorm_loss = false;
+    static constexpr float_round_style round_style = round_toward_zero;
+    static constexpr bool is_iec559 = false;
+    static constexpr bool is_bounded = false;
+    static constexpr bool is_modulo = false;
+    static constexpr int digits = 0;
+    static constexpr int digits10 = 0;
+    static constexpr int max_digits10 = 0;
+    static constexpr int radix = 0;
+    static constexpr int min_exponent = 0;
+    static constexpr int min_exponent10 = 0;
+    static constexpr int max_exponent = 0;
+    static constexpr int max_exponent10 = 0;
+    static constexpr bool traps = false;
+    static constexpr bool tinyness_before = false;
 };
 struct _integer_numeric_limits_impl_base : _numeric_limits_impl_base {
-  static constexpr bool is_specialized = true;
-  static constexpr bool is_integer = true;
-  static constexpr bool is_exact = true;
-  static constexpr bool is_bounded = true;
-  static constexpr int radix = 2;
+    static constexpr bool is_specialized = true;
+    static constexpr bool is_integer = true;
+    static constexpr bool is_exact = true;
+    static constexpr bool is_bounded = true;
+    static constexpr int radix = 2;
 };
 struct _fp_numeric_limits_impl_base : _numeric_limits_impl_base {
-  static constexpr bool is_specialized = true;
-  static constexpr bool is_signed = true;
-  static constexpr bool has_infinity = true;
-  static constexpr bool has_quiet_NaN = true;
-  static constexpr bool has_signaling_NaN = true;
-  static constexpr float_denorm_style has_denorm = denorm_present;
-  static constexpr float_round_style round_style = round_to_nearest;
-  static constexpr bool is_iec559 = true;
-  static constexpr bool is_bounded = true;
-  static constexpr int radix = 2;
+    static constexpr bool is_specialized = true;
+    static constexpr bool is_signed = true;
+    static constexpr bool has_infinity = true;
+    static constexpr bool has_quiet_NaN = true;
+    static constexpr bool has_signaling_NaN = true;
+    static constexpr float_denorm_style has_denorm = denorm_present;
+    static constexpr float_round_style round_style = round_to_nearest;
+    static constexpr bool is_iec559 = true;
+    static constexpr bool is_bounded = true;
+    static constexpr int radix = 2;
 };
 
 template <class T>
 struct _numeric_limits_impl : _numeric_limits_impl_base {
-  static constexpr T min() { return T(); }
-  static constexpr T max() { return T(); }
-  static constexpr T lowest() { return T(); }
-  static constexpr T epsilon() { return T(); }
-  static constexpr T round_error() { return T(); }
-  static constexpr T infinity() { return T(); }
-  static constexpr T quiet_NaN() { return T(); }
-  static constexpr T signaling_NaN() { return T(); }
-  static constexpr T denorm_min() { return T(); }
+    static constexpr T min() { return T(); }
+    static constexpr T max() { return T(); }
+    static constexpr T lowest() { return T(); }
+    static constexpr T epsilon() { return T(); }
+    static constexpr T round_error() { return T(); }
+    static constexpr T infinity() { return T(); }
+    static constexpr T quiet_NaN() { return T(); }
+    static constexpr T signaling_NaN() { return T(); }
+    static constexpr T denorm_min() { return T(); }
 };
 
-#define PYMETAL_INTEGER_LIMITS(T, bits, sign)                                        \
-  template <>                                                                        \
-  struct _numeric_limits_impl<T> : _integer_numeric_limits_impl_base {               \
-    static constexpr bool is_signed = sign;                                          \
-    static constexpr bool is_modulo = !sign;                                         \
-    static constexpr int digits = bits;                                              \
-    static constexpr int digits10 = bits * 3 / 10;                                   \
-    static constexpr T max() { return (T)(~0UL >> (64 - bits)); }                    \
-    static constexpr T min() { return sign ? (T)(-(long)(~0UL >> (64 - bits)) - 1) : (T)0; } \
-    static constexpr T lowest() { return min(); }                                    \
-    static constexpr T epsilon() { return 0; }                                       \
-    static constexpr T round_error() { return 0; }                                   \
-    static constexpr T infinity() { return 0; }                                      \
-    static constexpr T quiet_NaN() { return 0; }                                     \
-    static constexpr T signaling_NaN() { return 0; }                                 \
-    static constexpr T denorm_min() { return 0; }                                    \
-  };
+#define PYMETAL_INTEGER_LIMITS(T, bits, sign)                                                      \
+    template <>                                                                                    \
+    struct _numeric_limits_impl<T> : _integer_numeric_limits_impl_base {                           \
+        static constexpr bool is_signed = sign;                                                    \
+        static constexpr bool is_modulo = !sign;                                                   \
+        static constexpr int digits = bits;                                                        \
+        static constexpr int digits10 = bits * 3 / 10;                                             \
+        static constexpr T max() { return (T)(~0UL >> (64 - bits)); }                              \
+        static constexpr T min() { return sign ? (T)(-(long)(~0UL >> (64 - bits)) - 1) : (T)0; }   \
+        static constexpr T lowest() { return min(); }                                              \
+        static constexpr T epsilon() { return 0; }                                                 \
+        static constexpr T round_error() { return 0; }                                             \
+        static constexpr T infinity() { return 0; }                                                \
+        static constexpr T quiet_NaN() { return 0; }                                               \
+        static constexpr T signaling_NaN() { return 0; }                                           \
+        static constexpr T denorm_min() { return 0; }                                              \
+    };
 PYMETAL_INTEGER_LIMITS(bool, 1, false)
 PYMETAL_INTEGER_LIMITS(char, 7, true)
 PYMETAL_INTEGER_LIMITS(signed char, 7, true)
@@ -207,26 +207,26 @@ PYMETAL_INTEGER_LIMITS(long, 63, true)
 PYMETAL_INTEGER_LIMITS(ulong, 64, false)
 #undef PYMETAL_INTEGER_LIMITS
 
-#define PYMETAL_FLOAT_LIMITS(T, PREFIX)                                                    \
-  template <>                                                                              \
-  struct _numeric_limits_impl<T> : _fp_numeric_limits_impl_base {                          \
-    static constexpr int digits = PREFIX##_MANT_DIG;                                       \
-    static constexpr int digits10 = PREFIX##_DIG;                                          \
-    static constexpr int max_digits10 = PREFIX##_DECIMAL_DIG;                              \
-    static constexpr int min_exponent = PREFIX##_MIN_EXP;                                  \
-    static constexpr int min_exponent10 = PREFIX##_MIN_10_EXP;                             \
-    static constexpr int max_exponent = PREFIX##_MAX_EXP;                                  \
-    static constexpr int max_exponent10 = PREFIX##_MAX_10_EXP;                             \
-    static constexpr T max() { return PREFIX##_MAX; }                                      \
-    static constexpr T min() { return PREFIX##_MIN; }                                      \
-    static constexpr T lowest() { return -PREFIX##_MAX; }                                  \
-    static constexpr T epsilon() { return PREFIX##_EPSILON; }                              \
-    static constexpr T round_error() { return (T)0.5f; }                                   \
-    static constexpr T infinity() { return (T)__builtin_inff(); }                          \
-    static constexpr T quiet_NaN() { return (T)__builtin_nanf(""); }                       \
-    static constexpr T signaling_NaN() { return (T)__builtin_nansf(""); }                  \
-    static constexpr T denorm_min() { return PREFIX##_TRUE_MIN; }                          \
-  };
+#define PYMETAL_FLOAT_LIMITS(T, PREFIX)                                                            \
+    template <>                                                                                    \
+    struct _numeric_limits_impl<T> : _fp_numeric_limits_impl_base {                                \
+        static constexpr int digits = PREFIX##_MANT_DIG;                                           \
+        static constexpr int digits10 = PREFIX##_DIG;                                              \
+        static constexpr int max_digits10 = PREFIX##_DECIMAL_DIG;                                  \
+        static constexpr int min_exponent = PREFIX##_MIN_EXP;                                      \
+        static constexpr int min_exponent10 = PREFIX##_MIN_10_EXP;                                 \
+        static constexpr int max_exponent = PREFIX##_MAX_EXP;                                      \
+        static constexpr int max_exponent10 = PREFIX##_MAX_10_EXP;                                 \
+        static constexpr T max() { return PREFIX##_MAX; }                                          \
+        static constexpr T min() { return PREFIX##_MIN; }                                          \
+        static constexpr T lowest() { return -PREFIX##_MAX; }                                      \
+        static constexpr T epsilon() { return PREFIX##_EPSILON; }                                  \
+        static constexpr T round_error() { return (T)0.5f; }                                       \
+        static constexpr T infinity() { return (T)__builtin_inff(); }                              \
+        static constexpr T quiet_NaN() { return (T)__builtin_nanf(""); }                           \
+        static constexpr T signaling_NaN() { return (T)__builtin_nansf(""); }                      \
+        static constexpr T denorm_min() { return PREFIX##_TRUE_MIN; }                              \
+    };
 PYMETAL_FLOAT_LIMITS(float, FLT)
 PYMETAL_FLOAT_LIMITS(half, HALF)
 PYMETAL_FLOAT_LIMITS(bfloat, BFLT)
@@ -244,20 +244,20 @@ struct numeric_limits<const volatile T> : numeric_limits<T> {};
 // Where the parts of a floating-point number lie; Apple's name, used by public kernels.
 template <class T>
 struct _fp_encoding_traits;
-#define PYMETAL_FP_ENCODING(T, U, SIGN, EXPONENT, MANTISSA, SHIFT, BIAS) \
-  template <>                                                            \
-  struct _fp_encoding_traits<T> {                                        \
-    typedef U encoding_type;                                             \
-    static constexpr U sign_mask = SIGN;                                 \
-    static constexpr U exponent_mask = EXPONENT;                         \
-    static constexpr U mantissa_mask = MANTISSA;                         \
-    static constexpr U inf_mask = EXPONENT;                              \
-    static constexpr U exponent_shift = SHIFT;                           \
-    static constexpr U exponent_bias = BIAS;                             \
-  };
+#define PYMETAL_FP_ENCODING(T, U, SIGN, EXPONENT, MANTISSA, SHIFT, BIAS)                           \
+    template <>                                                                                    \
+    struct _fp_encoding_traits<T> {                                                                \
+        typedef U encoding_type;                                                                   \
+        static constexpr U sign_mask = SIGN;                                                       \
+        static constexpr U exponent_mask = EXPONENT;                                               \
+        static constexpr U mantissa_mask = MANTISSA;                                               \
+        static constexpr U inf_mask = EXPONENT;                                                    \
+        static constexpr U exponent_shift = SHIFT;                                                 \
+        static constexpr U exponent_bias = BIAS;                                                   \
+    };
 PYMETAL_FP_ENCODING(float, uint, 0x80000000u, 0x7f800000u, 0x007fffffu, 23, 127)
 PYMETAL_FP_ENCODING(half, ushort, 0x8000u, 0x7c00u, 0x03ffu, 10, 15)
 PYMETAL_FP_ENCODING(bfloat, ushort, 0x8000u, 0x7f80u, 0x007fu, 7, 127)
 #undef PYMETAL_FP_ENCODING
 
-}  // namespace metal
+} // namespace metal

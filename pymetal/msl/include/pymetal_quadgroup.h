@@ -8,15 +8,15 @@ namespace metal {
 
 // A bit per lane in the four lowest bits; the others are cleared.
 class quad_vote {
- public:
-  typedef uint vote_t;
-  explicit constexpr quad_vote(vote_t v = 0) : v_(v & 15) {}
-  explicit constexpr operator vote_t() const { return v_; }
-  constexpr bool all() const { return v_ == 15; }
-  constexpr bool any() const { return v_ != 0; }
+  public:
+    typedef uint vote_t;
+    explicit constexpr quad_vote(vote_t v = 0) : v_(v & 15) {}
+    explicit constexpr operator vote_t() const { return v_; }
+    constexpr bool all() const { return v_ == 15; }
+    constexpr bool any() const { return v_ != 0; }
 
- private:
-  vote_t v_;
+  private:
+    vote_t v_;
 };
 
 PYMETAL_GROUP_FUNCTIONS(quad, 4)
@@ -24,4 +24,4 @@ PYMETAL_GROUP_FUNCTIONS(quad, 4)
 template <class T>
 struct __is_valid_quadgroup_type : bool_constant<pymetal::crosses_lanes<T>> {};
 
-}  // namespace metal
+} // namespace metal

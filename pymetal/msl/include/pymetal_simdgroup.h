@@ -8,15 +8,15 @@ namespace metal {
 
 // A bit per lane. all() and any() ask about every lane, active or not.
 class simd_vote {
- public:
-  typedef ulong vote_t;
-  explicit constexpr simd_vote(vote_t v = 0) : v_(v) {}
-  explicit constexpr operator vote_t() const { return v_; }
-  constexpr bool all() const { return (v_ & 0xffffffff) == 0xffffffff; }
-  constexpr bool any() const { return (v_ & 0xffffffff) != 0; }
+  public:
+    typedef ulong vote_t;
+    explicit constexpr simd_vote(vote_t v = 0) : v_(v) {}
+    explicit constexpr operator vote_t() const { return v_; }
+    constexpr bool all() const { return (v_ & 0xffffffff) == 0xffffffff; }
+    constexpr bool any() const { return (v_ & 0xffffffff) != 0; }
 
- private:
-  vote_t v_;
+  private:
+    vote_t v_;
 };
 
 PYMETAL_GROUP_FUNCTIONS(simd, 32)
@@ -27,4 +27,4 @@ struct __is_valid_simdgroup_type : bool_constant<pymetal::crosses_lanes<T>> {};
 template <class T>
 inline constexpr bool __is_valid_simdgroup_type_v = pymetal::crosses_lanes<T>;
 
-}  // namespace metal
+} // namespace metal

@@ -24,4 +24,4 @@
 #include "pymetal_uniform.h"
 #include "pymetal_unsupported.h"
 
-#define assert(condition) ((void)0)  // <assert.h>: Metal has no abort
+#define assert(condition) ((void)0) // <assert.h>: Metal has no abort

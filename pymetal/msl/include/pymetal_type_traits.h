@@ -10,11 +10,11 @@ namespace metal {
 
 template <class T, T v>
 struct integral_constant {
-  static constexpr T value = v;
-  typedef T value_type;
-  typedef integral_constant type;
-  constexpr operator T() const { return v; }
-  constexpr T operator()() const { return v; }
+    static constexpr T value = v;
+    typedef T value_type;
+    typedef integral_constant type;
+    constexpr operator T() const { return v; }
+    constexpr T operator()() const { return v; }
 };
 template <bool b>
 using bool_constant = integral_constant<bool, b>;
@@ -23,7 +23,7 @@ typedef bool_constant<false> false_type;
 
 template <class T>
 struct type_identity {
-  typedef T type;
+    typedef T type;
 };
 template <class T>
 using type_identity_t = typename type_identity<T>::type;
@@ -58,11 +58,11 @@ using _negation = negation<B>;
 
 // ---- changing a type --------------------------------------------------------------------------
 
-#define PYMETAL_CHANGE(name, From, To) \
-  template <class T>                   \
-  struct name : type_identity<T> {};   \
-  template <class T>                   \
-  struct name<From> : type_identity<To> {};
+#define PYMETAL_CHANGE(name, From, To)                                                             \
+    template <class T>                                                                             \
+    struct name : type_identity<T> {};                                                             \
+    template <class T>                                                                             \
+    struct name<From> : type_identity<To> {};
 PYMETAL_CHANGE(remove_const, const T, T)
 PYMETAL_CHANGE(remove_volatile, volatile T, T)
 PYMETAL_CHANGE(remove_reference, T&, T)
@@ -115,9 +115,9 @@ struct common_type<T> : type_identity<T> {};
 template <class T, class U, class... Rest>
 struct common_type<T, U, Rest...> : common_type<decltype(true ? T() : U()), Rest...> {};
 
-#define PYMETAL_TYPE(name) \
-  template <class T>       \
-  using name##_t = typename name<T>::type;
+#define PYMETAL_TYPE(name)                                                                         \
+    template <class T>                                                                             \
+    using name##_t = typename name<T>::type;
 PYMETAL_TYPE(remove_const)
 PYMETAL_TYPE(remove_volatile)
 PYMETAL_TYPE(remove_cv)
@@ -147,16 +147,16 @@ T&& declval();
 // ---- asking about a type ----------------------------------------------------------------------
 
 // NAME<T>::value and NAME_v<T>.
-#define PYMETAL_ASK(name, answer)                 \
-  template <class T>                              \
-  struct name : bool_constant<(answer)> {};       \
-  template <class T>                              \
-  inline constexpr bool name##_v = (answer);
-#define PYMETAL_ASK_2(name, answer)               \
-  template <class T, class U>                     \
-  struct name : bool_constant<(answer)> {};       \
-  template <class T, class U>                     \
-  inline constexpr bool name##_v = (answer);
+#define PYMETAL_ASK(name, answer)                                                                  \
+    template <class T>                                                                             \
+    struct name : bool_constant<(answer)> {};                                                      \
+    template <class T>                                                                             \
+    inline constexpr bool name##_v = (answer);
+#define PYMETAL_ASK_2(name, answer)                                                                \
+    template <class T, class U>                                                                    \
+    struct name : bool_constant<(answer)> {};                                                      \
+    template <class T, class U>                                                                    \
+    inline constexpr bool name##_v = (answer);
 PYMETAL_ASK(is_void, __is_void(T))
 PYMETAL_ASK(is_integral, __is_integral(T))
 PYMETAL_ASK(is_floating_point, pymetal::is_scalar<remove_cv_t<T>> && !__is_integral(T))
@@ -248,8 +248,7 @@ struct vec_element : make_scalar<T> {};
 template <class T>
 using vec_element_t = typename vec_element<T>::type;
 template <class T>
-struct vec_elements
-    : integral_constant<int, pymetal::vector_traits<remove_cv_t<T>>::lanes> {};
+struct vec_elements : integral_constant<int, pymetal::vector_traits<remove_cv_t<T>>::lanes> {};
 template <class T>
 inline constexpr int vec_elements_v = vec_elements<T>::value;
 
@@ -258,13 +257,13 @@ inline constexpr int vec_elements_v = vec_elements<T>::value;
 
 template <class T>
 METAL_FUNC constexpr remove_reference_t<T>&& move(T&& x) {
-  return static_cast<remove_reference_t<T>&&>(x);
+    return static_cast<remove_reference_t<T>&&>(x);
 }
 template <class T>
 METAL_FUNC void swap(T& a, T& b) {
-  T t = a;
-  a = b;
-  b = t;
+    T t = a;
+    a = b;
+    b = t;
 }
 
-}  // namespace metal
+} // namespace metal

@@ -4,17 +4,17 @@
 #pragma clang system_header
 #include "pymetal_language.h"
 
-#define PYMETAL_UNSUPPORTED(feature) \
-  __attribute__((unavailable("unsupported Metal feature: " feature)))
+#define PYMETAL_UNSUPPORTED(feature)                                                               \
+    __attribute__((unavailable("unsupported Metal feature: " feature)))
 
 namespace metal {
 
 // ---- textures ---------------------------------------------------------------------------------
 
 enum class access { sample, read, write, read_write };
-#define PYMETAL_TEXTURE(name)              \
-  template <class T, access a = access::sample, class... Rest> \
-  struct PYMETAL_UNSUPPORTED("textures") name {};
+#define PYMETAL_TEXTURE(name)                                                                      \
+    template <class T, access a = access::sample, class... Rest>                                   \
+    struct PYMETAL_UNSUPPORTED("textures") name {};
 PYMETAL_TEXTURE(texture1d)
 PYMETAL_TEXTURE(texture1d_array)
 PYMETAL_TEXTURE(texture2d)
@@ -50,7 +50,7 @@ template <class... Tags>
 struct PYMETAL_UNSUPPORTED("ray tracing") intersection_query {};
 template <class... Tags>
 struct PYMETAL_UNSUPPORTED("ray tracing") intersection_function_table {};
-}  // namespace raytracing
+} // namespace raytracing
 
 // ---- function tables, rendering, tensors ------------------------------------------------------
 
@@ -71,12 +71,15 @@ PYMETAL_UNSUPPORTED("rendering") void discard_fragment();
 PYMETAL_UNSUPPORTED("rendering") bool simd_is_helper_thread();
 PYMETAL_UNSUPPORTED("rendering") bool quad_is_helper_thread();
 template <class T>
-PYMETAL_UNSUPPORTED("rendering") T dfdx(T);
+PYMETAL_UNSUPPORTED("rendering")
+T dfdx(T);
 template <class T>
-PYMETAL_UNSUPPORTED("rendering") T dfdy(T);
+PYMETAL_UNSUPPORTED("rendering")
+T dfdy(T);
 template <class T>
-PYMETAL_UNSUPPORTED("rendering") T fwidth(T);
+PYMETAL_UNSUPPORTED("rendering")
+T fwidth(T);
 template <class... T>
 struct PYMETAL_UNSUPPORTED("tensors") tensor {};
 
-}  // namespace metal
+} // namespace metal
