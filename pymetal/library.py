@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,13 @@ class Library(Mapping[str, Kernel]):
     Kernels are compiled when first asked for, once for each set of constants.
     """
 
-    def __init__(self, device: Device, compiled: DeviceLibrary, origin: str) -> None:
+    def __init__(
+        self, device: Device, compiled: DeviceLibrary, origin: str, notes: Sequence[str] = ()
+    ) -> None:
         self._device = device
         self._compiled = compiled
         self._origin = origin
+        self._notes = notes  # for the report of every kernel
         self._kernels: dict[tuple[str, tuple[tuple[str, Any], ...]], Kernel] = {}
         self._lock = threading.Lock()
 
@@ -59,6 +62,7 @@ class Library(Mapping[str, Kernel]):
             kernel = self._kernels.get(key)
             if kernel is None:
                 pipeline = self._compiled.pipeline(name, {key: values[key] for key in values})
+                pipeline.report.notes.extend(self._notes)
                 kernel = self._kernels[key] = Kernel(self._device, pipeline, values)
         return kernel
 

@@ -93,10 +93,11 @@ def _load(found: Found, device: Device) -> _Loaded:
         contents.append(read_source(path).text)
 
     def compile_or_load() -> Library:
-        precompiled = _precompiled(found, contents, device)
+        notes: list[str] = []
+        precompiled = _precompiled(found, contents, device, notes)
         if precompiled is not None:
             return precompiled
-        return Library(device, device.library_from_source(source, options), str(found.path))
+        return Library(device, device.library_from_source(source, options), str(found.path), notes)
 
     key = (device, digest(str(found.path.absolute()), *map(str, stamps), *contents))
     return _Loaded(_remembered(key, compile_or_load), stamps, read_at)
@@ -113,16 +114,25 @@ def _remembered(key: tuple[Device, str], make: Callable[[], Library]) -> Library
     return library
 
 
-def _precompiled(found: Found, contents: list[str], device: Device) -> Library | None:
-    """The library built with PyMetal, if it holds this shipped kernel as its source is now."""
+def _precompiled(
+    found: Found, contents: list[str], device: Device, notes: list[str]
+) -> Library | None:
+    """The library built with PyMetal, if it holds this shipped kernel as its source is now.
+
+    Where there is one that cannot be used, `notes` learns why.
+    """
     path = found.path.parent / "kernels.metallib"
-    if not found.shipped or not path.is_file() or _is_edited(found.path, contents):
+    if not found.shipped or not path.is_file():
+        return None
+    if _is_edited(found.path, contents):
+        notes.append(f"compiled from source: {path} was not made of {found.path.name} as it is now")
         return None
     try:
         library = _remembered(
             (device, digest(str(path), _stamp(path))), lambda: load(path, device=device)
         )
     except LibraryError as error:
+        notes.append(f"compiled from source: {error}")
         warnings.warn(
             f"the shipped kernels are compiled from source: {error}", RuntimeWarning, stacklevel=2
         )
