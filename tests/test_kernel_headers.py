@@ -19,6 +19,7 @@ class Header:
     """A file's comment: function names of the launch table, and buffer tables by function."""
 
     functions: list[str] = field(default_factory=list)
+    launches: dict[str, tuple[str, ...]] = field(default_factory=dict)
     buffers: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     words: set[str] = field(default_factory=set)
 
@@ -45,6 +46,7 @@ def read_header(path: Path) -> Header:
             header.buffers |= {name: [] for name in whose or header.functions}
         elif table == "functions" and not line.startswith("     "):
             header.functions.append(cells[0])
+            header.launches[cells[0]] = tuple(cells[1:])
         elif table == "buffers":
             for name in whose or header.functions:
                 header.buffers[name].append(tuple(cells))
@@ -99,6 +101,20 @@ def functions(library):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_no_line_is_longer_than_100_columns(path):
     assert max(map(len, path.read_text().splitlines())) <= 100
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_documentation_says_the_same_of_launches(path):
+    documentation = Path(__file__).parent.parent / "docs" / "kernels.md"
+    if not documentation.is_file():
+        pytest.skip("there is no source checkout around these tests")
+    rows = [
+        [cell.strip() for cell in line.split("|")]
+        for line in documentation.read_text().splitlines()
+    ]
+    documented = {row[2].strip("`"): tuple(row[3:5]) for row in rows if len(row) == 7}
+    for name, launch in read_header(path).launches.items():
+        assert documented[name] == launch
 
 
 def test_meson_installs_every_kernel():
