@@ -1,4 +1,5 @@
-// The Python face of the native module: the only file that includes nanobind.
+// The Python face of the native module. With bindings_metal.cpp, the only file that includes
+// nanobind.
 #include "cpu/code.h"
 #include "cpu/context.h"
 #include "cpu/half.h"
@@ -208,7 +209,10 @@ void bind_cpu(nb::module_& module) {
 
 } // namespace
 
+void bind_metal(nb::module_& module); // bindings_metal.cpp
+
 NB_MODULE(_native, module) {
     module.doc() = "Native part of PyMetal: the software device's runtime and the Metal device.";
     bind_cpu(module);
+    bind_metal(module);
 }

@@ -1,0 +1,103 @@
+#include "metal/buffers.h"
+
+#include <bit>
+#include <cstring>
+#include <unistd.h>
+
+namespace pymetal::metal {
+
+namespace {
+
+constexpr size_t smallest_class = 12; // 4 KiB
+constexpr size_t classes = 64;
+// Buffers beyond this much go back to Metal, so that one large launch does not hold memory for
+// ever.
+constexpr size_t most_idle_bytes = size_t{256} << 20;
+constexpr size_t idle_per_class = 64;
+
+size_t class_of(size_t bytes) {
+    auto width = static_cast<size_t>(std::bit_width(bytes - 1));
+    return width < smallest_class ? smallest_class : width;
+}
+
+// Apple's GPUs want whole pages of the system, 16 KiB on Apple silicon; the larger serves both.
+size_t page_bytes() {
+    static const size_t bytes = std::max<size_t>(16384, static_cast<size_t>(getpagesize()));
+    return bytes;
+}
+
+Failure out_of_memory(size_t bytes) {
+    return Failure("buffer", "Metal made no buffer of " + std::to_string(bytes) + " bytes");
+}
+
+} // namespace
+
+BufferPool::BufferPool(MTL::Device* device) : device_(device), idle_(classes) {
+    for (auto& list : idle_)
+        list.reserve(idle_per_class);
+}
+
+MTL::Buffer* BufferPool::pooled(size_t size_class) {
+    std::lock_guard lock(mutex_);
+    auto& list = idle_[size_class];
+    if (list.empty())
+        return nullptr;
+    auto* buffer = list.back();
+    list.pop_back();
+    idle_bytes_ -= size_t{1} << size_class;
+    return buffer;
+}
+
+Buffer BufferPool::acquire(const BufferSlot& slot) {
+    if (!slot.is_written && slot.size_bytes <= largest_set_bytes)
+        return {};
+    auto address = reinterpret_cast<uintptr_t>(slot.memory);
+    if ((address | slot.size_bytes) % page_bytes() == 0) {
+        auto* buffer = device_->newBuffer(slot.memory, slot.size_bytes,
+                                          MTL::ResourceStorageModeShared, nullptr);
+        if (!buffer)
+            throw out_of_memory(slot.size_bytes);
+        return {buffer, 0, false};
+    }
+    auto size_class = class_of(slot.size_bytes);
+    auto* buffer = pooled(size_class);
+    if (!buffer) {
+        // A size that no device has as a power of two may still fit as it is.
+        auto bytes = std::min(size_t{1} << size_class, device_->maxBufferLength());
+        if (bytes != size_t{1} << size_class)
+            size_class = 0;
+        buffer = device_->newBuffer(bytes, MTL::ResourceStorageModeShared);
+        if (!buffer)
+            throw out_of_memory(slot.size_bytes);
+    }
+    std::memcpy(buffer->contents(), slot.memory, slot.size_bytes);
+    return {buffer, size_class, true};
+}
+
+void BufferPool::release(const Buffer& buffer) {
+    if (!buffer.buffer)
+        return;
+    if (buffer.size_class) {
+        std::lock_guard lock(mutex_);
+        auto& list = idle_[buffer.size_class];
+        auto bytes = size_t{1} << buffer.size_class;
+        if (list.size() < idle_per_class && idle_bytes_ + bytes <= most_idle_bytes) {
+            list.push_back(buffer.buffer);
+            idle_bytes_ += bytes;
+            return;
+        }
+    }
+    buffer.buffer->release();
+}
+
+void BufferPool::clear() {
+    std::lock_guard lock(mutex_);
+    for (auto& list : idle_) {
+        for (auto* buffer : list)
+            buffer->release();
+        list.clear();
+    }
+    idle_bytes_ = 0;
+}
+
+} // namespace pymetal::metal
