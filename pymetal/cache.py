@@ -12,7 +12,6 @@ import hashlib
 import os
 import platform
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from pymetal.locks import ForkSafeLock
 
 MAGIC = b"PYMETAL-CACHE-1\n"
 DEFAULT_SIZE_BYTES = 1 << 30
@@ -51,7 +52,7 @@ class DiskCache:
         self.limit_bytes = limit_bytes
         self._writable = True
         self._size_bytes: int | None = None  # unknown until the first write looks
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, key: str) -> bytes | None:
         """The entry's data; None when there is none, or only a damaged one."""

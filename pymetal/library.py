@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,6 +13,7 @@ from pymetal.devices import Device, DeviceLibrary
 from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError, CompileError, FunctionNotFoundError, LibraryError
 from pymetal.kernel import Kernel
+from pymetal.locks import ForkSafeLock
 from pymetal.scalars import Misfit, convert_number
 from pymetal.source import CompileOptions, MathMode, Source
 
@@ -34,7 +34,7 @@ class Library(Mapping[str, Kernel]):
         self._origin = origin
         self._notes = notes  # for the report of every kernel
         self._kernels: dict[tuple[str, tuple[tuple[str, Any], ...]], Kernel] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     @property
     def device(self) -> Device:

@@ -7,7 +7,6 @@ is too young to be trusted, are they read; only when their content differs is an
 from __future__ import annotations
 
 import os
-import threading
 import time
 import warnings
 from collections import OrderedDict
@@ -21,6 +20,7 @@ from pymetal.devices import Device
 from pymetal.errors import LibraryError
 from pymetal.find import Found
 from pymetal.library import Library, load, read_source
+from pymetal.locks import ForkSafeLock
 from pymetal.source import CompileOptions
 
 # A file changed less than this before it was read may change again within the same time stamp.
@@ -52,7 +52,7 @@ class _Loaded:
 
 _loaded: dict[tuple[Device, Path], _Loaded] = {}
 _libraries: OrderedDict[tuple[Device, str], Library] = OrderedDict()
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 
 
 def library_of(found: Found, device: Device) -> Library:
@@ -161,13 +161,3 @@ def _stamp(path: Path) -> Stamp | None:
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
-
-
-def _after_fork() -> None:
-    """A child may have been forked while another thread held the lock."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import ml_dtypes
 import numpy as np
 import pytest
-from fake_device import FakeDevice, buffer
+from fake_device import FakeDevice, FakeLibrary, buffer
 
 from pymetal import ArgumentError, FunctionNotFoundError, loading, run_metal_kernel
 from pymetal.air.function import Argument, Function
@@ -445,3 +449,47 @@ def test_a_damaged_library_of_shipped_kernels_is_said_and_passed_over(kernels, s
     with pytest.warns(RuntimeWarning, match="compiled from source"):
         run(fake)
     assert len(fake.sources) == 1
+
+
+# --- threads and processes ----------------------------------------------------------------------
+
+
+def test_many_threads_compile_once(kernels, fake):
+    write(kernels, "scale", SCALE)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: run(fake), range(64)))
+    assert len(fake.sources) == len(fake.pipelines) == 1
+    assert len(fake.launches) == 64
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@pytest.mark.parametrize("stage", ["library_from_source", "pipeline"])
+def test_a_child_forked_while_another_thread_compiles_is_not_stuck(
+    kernels, fake, stage, monkeypatch
+):
+    write(kernels, "scale", SCALE)
+    compiling, go_on = threading.Event(), threading.Event()
+
+    owner = FakeDevice if stage == "library_from_source" else FakeLibrary
+    compile_at_once = getattr(owner, stage)
+
+    def compile_slowly(*arguments):
+        if threading.current_thread() is not threading.main_thread():
+            compiling.set()
+            go_on.wait(30)
+        return compile_at_once(*arguments)
+
+    monkeypatch.setattr(owner, stage, compile_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(run, fake)
+        compiling.wait(30)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads alive
+            child = os.fork()
+        if child == 0:
+            signal.alarm(20)  # a stuck child ends by itself
+            run(fake)
+            os._exit(0)
+        go_on.set()
+        other.result()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
