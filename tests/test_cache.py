@@ -151,8 +151,9 @@ for _ in range(300):
     number = draw.randrange(30)
     data = disk.get(digest(number))
     assert data is None or data == bytes([number]) * (1000 + 100 * number), number
-    if draw.random() < 0.02 and (paths := [p for p in Path(sys.argv[1]).glob("*/*") if not p.suffix]):
-        try: draw.choice(paths).write_bytes(b"damage")
+    entries = [path for path in Path(sys.argv[1]).glob("*/*") if not path.suffix]
+    if draw.random() < 0.02 and entries:
+        try: draw.choice(entries).write_bytes(b"damage")
         except OSError: pass
     disk.put(digest(number), bytes([number]) * (1000 + 100 * number))
 """
