@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from pymetal import _native
-from pymetal.cpu import jit, reference
+from pymetal.air.canonical import CanonicalFunction
+from pymetal.air.function import Function
+from pymetal.air.wrapper import Parameter
+from pymetal.cpu.engines import compile_kernel
 
 # A kernel's parameters are its buffers in order, then builtins by Metal's name.
 BUILTINS = {
@@ -42,34 +45,32 @@ class CanonicalKernel:
         threadgroup_arguments: int = 0,
         threadgroup_bytes: int = 0,
     ) -> None:
-        parameters = [(f"%b{i}", f"buffer:{i}", "ptr") for i in range(buffers)]
-        parameters += [(f"%t{i}", f"threadgroup:{i}", "ptr") for i in range(threadgroup_arguments)]
+        parameters = [Parameter("buffer", f"b{i}", "ptr", i) for i in range(buffers)]
         parameters += [
-            (f"%{name}", name, type_)
+            Parameter("threadgroup", f"t{i}", "ptr", i) for i in range(threadgroup_arguments)
+        ]
+        parameters += [
+            Parameter(name, name, type_)
             for name, type_ in BUILTINS.items()
             if re.search(rf"%{name}\b", body)
         ]
         sites = sorted({int(n) for n in re.findall(r"{site (\d+)}", body)})
         body = re.sub(r"{site (\d+)}", r"#\1", body)
-        inner = ", ".join(f"{type_} {name}" for name, _, type_ in parameters)
+        inner = ", ".join(f"{p.type} %{p.name}" for p in parameters)
         groups = "\n".join(
             f'attributes #{n} = {{ convergent nounwind "pymetal.site"="{n}" }}' for n in sites
         )
-        self.ir = (
-            f'define void @canon({inner}) "no-builtins" {{\n{body}\n}}\n{declarations}\n{groups}\n'
-        )
-        lowered = reference.lower(
-            self.ir, [role for _, role, _ in parameters], [type_ for *_, type_ in parameters]
-        )
-        self.code = jit.compile_ir(lowered.modules, lowered.entry, kernel="test")
-        self.suspends = lowered.suspends
-        self.pipeline = _native.Pipeline(
-            jit.load(self.code, kernel="test"),
-            lowered.entry,
-            "thread",
-            lowered.suspends,
+        function = f'define void @canon({inner}) "no-builtins" {{\n{body}\n}}\n'
+        canonical = CanonicalFunction(
+            f"{function}\n{declarations}\n{groups}\n",
+            tuple(parameters),
+            Function("test", "test"),
             threadgroup_bytes,
+            len(sites),
+            (),
         )
+        self.compiled = compile_kernel(canonical, "reference")
+        self.pipeline = self.compiled.load()
 
     def __call__(
         self,

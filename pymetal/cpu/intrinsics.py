@@ -117,6 +117,13 @@ def meaning(name: str) -> Intrinsic | None:
     return None
 
 
+def is_private(what: Intrinsic) -> bool:
+    """Whether a thread can do it alone, waiting for no other."""
+    if isinstance(what, Matrix):
+        return what.operation.startswith("init")
+    return isinstance(what, Mathematics | Position)
+
+
 def _width(group: str) -> int:
     return 32 if group == "simd" else 4
 

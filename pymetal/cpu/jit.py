@@ -74,14 +74,6 @@ def compile_ir(
         return bytes(machine.emit_object(module))
 
 
-def load(data: bytes, *, kernel: str) -> _native.Code:
-    """Make an object executable."""
-    try:
-        return _native.Code(data)
-    except ValueError as error:
-        raise UnsupportedError(f"{kernel}: {error}", feature="code generation") from error
-
-
 def _parse(text: str, machine: Any, context: Any) -> Any:
     module = llvm.parse_assembly(text, context)
     module.triple = machine.triple

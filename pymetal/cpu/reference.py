@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from pymetal import _native
+from pymetal.air.canonical import NAME, CanonicalFunction
+from pymetal.air.wrapper import Parameter
 from pymetal.cpu.intrinsics import (
     Barrier,
     CrossLane,
@@ -19,12 +22,16 @@ from pymetal.cpu.intrinsics import (
     Mathematics,
     Matrix,
     Position,
+    is_private,
     meaning,
 )
 
-# A call of an intrinsic, with the number of its attributes; LLVM prints one a line.
-_CALL = re.compile(r"^(\s.*\bcall\b.*)@(air\.[\w.]+)(\(.*?)( #(\d+))?((?:, ![\w.]+ !\d+)*)$", re.M)
-_SITE = re.compile(r'^attributes #(\d+) = \{.*"pymetal\.site"="(\d+)"', re.M)
+# A call of an intrinsic: what is before its name, its operands and all that follows them.
+_CALL = re.compile(r"^(\s.*\bcall\b.*)@(air\.[\w.]+)(\(.*)$", re.M)
+# A site is among the call's own attributes, or in the group that they name.
+_OWN_SITE = re.compile(r'"pymetal\.site"="(\d+)"')
+_GROUP = re.compile(r"\) #(\d+)(?:, ![\w.]+ !\d+)*$")
+_GROUP_SITE = re.compile(r'^attributes #(\d+) = \{.*"pymetal\.site"="(\d+)"', re.M)
 _DECLARATION = re.compile(r"^declare .*@(air\.[\w.]+)\(.*\n", re.M)
 
 _RUNTIME = """
@@ -44,42 +51,47 @@ class Lowered:
     entry: str = "entry"
 
 
-def lower(ir: str, roles: Sequence[str], types: Sequence[str], name: str = "canon") -> Lowered:
-    """The entry of a canonical function whose parameters have these roles and LLVM types.
+def lower(canonical: CanonicalFunction) -> Lowered:
+    """The reference engine's entry: reads the thread's context and calls the function.
 
-    A role is "lane", "simdgroup", "threadgroup_memory", "buffer:SLOT", "threadgroup:SLOT", or the
-    Metal name of a builtin. Slots count the launch's lists from 0.
+    Buffers and threadgroup arguments are numbered in the order of the function's parameters.
     """
-    body, definitions, waits = _name_sites(ir)
-    entry = _entry(roles, types, name)
-    return Lowered((body, "\n".join([_RUNTIME, *definitions, entry])), waits)
+    body, definitions, suspends = _define_intrinsics(canonical.ir)
+    return Lowered((body, "\n".join([_RUNTIME, *definitions, _entry(canonical)])), suspends)
 
 
-def _name_sites(ir: str) -> tuple[str, list[str], bool]:
+def _define_intrinsics(ir: str) -> tuple[str, list[str], bool]:
     """Give each intrinsic, and each site of a cross-lane one, a definition of its own."""
-    sites = {int(group): int(site) for group, site in _SITE.findall(ir)}
+    group_sites = dict(_GROUP_SITE.findall(ir))
     definitions: dict[str, str] = {}
-    waits = False
+    suspends = False
+
+    def site_of(rest: str) -> int:
+        if own := _OWN_SITE.search(rest):
+            return int(own[1])
+        group = _GROUP.search(rest)
+        return int(group_sites.get(group[1], 0)) if group else 0
 
     def rename(match: re.Match[str]) -> str:
-        nonlocal waits
-        before, name, operands, attributes, group, metadata = match.groups()
+        nonlocal suspends
+        before, name, rest = match.groups()
         what = meaning(name)
         if what is None:
             return match[0]  # left undefined: refused by name when linked
         symbol, site = name, 0
         if isinstance(what, Barrier | CrossLane | Matrix):
-            waits = waits or not (isinstance(what, Matrix) and what.operation.startswith("init"))
-            site = sites.get(int(group or -1), 0)
+            suspends = suspends or not is_private(what)
+            site = site_of(rest)
             symbol = f"{name}.site{site}"
-        definitions.setdefault(symbol, define(what, symbol, site))
-        return f"{before}@{symbol}{operands}{attributes or ''}{metadata}"
+        if symbol not in definitions:
+            definitions[symbol] = define(what, symbol, site)
+        return f"{before}@{symbol}{rest}"
 
     body = _CALL.sub(rename, ir)
-    known = _DECLARATION.sub(lambda m: "" if meaning(m[1]) is not None else m[0], body)
+    body = _DECLARATION.sub(lambda m: "" if meaning(m[1]) is not None else m[0], body)
     for symbol, text in definitions.items():
-        known += "\n" + _declaration_of(text, symbol)
-    return known, list(definitions.values()), waits
+        body += "\n" + _declaration_of(text, symbol)
+    return body, list(definitions.values()), suspends
 
 
 def _declaration_of(definition: str, symbol: str) -> str:
@@ -327,44 +339,45 @@ _MATRIX = {
 }
 
 
-def _entry(roles: Sequence[str], types: Sequence[str], name: str) -> str:
+def _entry(canonical: CanonicalFunction) -> str:
     """`void entry(ptr %thread)`: read each parameter from the context, then call."""
     body = Body()
     layout = _native.layout()
+    structs = {name: struct for struct, fields in layout.items() for name in fields}
 
-    def read(struct: str, base: str, field_name: str, type_: str) -> str:
-        offset = layout[struct][field_name]
-        address = body.let(f"getelementptr i8, ptr {base}, i64 {offset}")
+    def read(name: str, type_: str) -> str:
+        struct = structs[name]
+        offset = layout[struct][name]
+        address = body.let(f"getelementptr i8, ptr {bases[struct]}, i64 {offset}")
         return body.let(f"load {type_}, ptr {address}, align {8 if type_ == 'ptr' else 4}")
 
     bases = {"thread": "%thread"}
-    bases["threadgroup"] = read("thread", "%thread", "threadgroup", "ptr")
-    bases["launch"] = read("threadgroup", bases["threadgroup"], "launch", "ptr")
-    homes = {name: struct for struct, fields in layout.items() for name in fields}
-    memory = read("threadgroup", bases["threadgroup"], "memory", "ptr")
+    bases["threadgroup"] = read("threadgroup", "ptr")
+    bases["launch"] = read("launch", "ptr")
+    tables = {"buffer": read("buffers", "ptr"), "threadgroup": read("threadgroup_offsets", "ptr")}
+    memory = read("memory", "ptr")
+    slots = {"buffer": count(), "threadgroup": count()}
 
-    def value(role: str, type_: str) -> str:
-        kind, _, slot = role.partition(":")
-        if kind == "buffer":
-            table = read("launch", bases["launch"], "buffers", "ptr")
-            address = body.let(f"getelementptr ptr, ptr {table}, i64 {slot}")
-            return body.let(f"load ptr, ptr {address}, align 8")
-        if kind == "threadgroup":
-            table = read("launch", bases["launch"], "threadgroup_offsets", "ptr")
-            address = body.let(f"getelementptr i64, ptr {table}, i64 {slot}")
+    def value(parameter: Parameter) -> str:
+        role = parameter.role
+        if role == "threadgroup_memory":
+            return memory
+        if role in slots:
+            slot = next(slots[role])
+            address = body.let(f"getelementptr i64, ptr {tables[role]}, i64 {slot}")
+            if role == "buffer":
+                return body.let(f"load ptr, ptr {address}, align 8")
             offset = body.let(f"load i64, ptr {address}, align 8")
             return body.let(f"getelementptr i8, ptr {memory}, i64 {offset}")
-        if kind == "threadgroup_memory":
-            return memory
-        field_name = _FIELDS.get(kind, kind)
-        return read(homes[field_name], bases[homes[field_name]], field_name, type_)
+        return read(_FIELDS.get(role, role), parameter.type)
 
-    operands = [f"{t} {value(role, t)}" for role, t in zip(roles, types, strict=True)]
-    body.do(f"call void @{name}({', '.join(operands)})")
-    declaration = f"declare void @{name}({', '.join(types)})\n"
+    operands = [f"{p.type} {value(p)}" for p in canonical.parameters]
+    body.do(f"call void @{NAME}({', '.join(operands)})")
+    types = ", ".join(p.type for p in canonical.parameters)
     lines = "\n".join([*body.lines, "  ret void"])
-    attributes = 'nounwind "no-builtins"'
-    return f"{declaration}define void @entry(ptr %thread) {attributes} {{\n{lines}\n}}\n"
+    head = 'define void @entry(ptr %thread) nounwind "no-builtins"'
+    return f"declare void @{NAME}({types})\n{head} {{\n{lines}\n}}\n"
 
 
+# Roles whose field in the native structs has another name.
 _FIELDS = {"lane": "thread_index_in_simdgroup", "simdgroup": "simdgroup_index_in_threadgroup"}

@@ -1,0 +1,105 @@
+"""A compiled kernel as the disk cache keeps it: object code and what launching it takes.
+
+u32 length of the JSON, JSON, object code
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pymetal import _native
+from pymetal.air.function import Argument, Field, Function, FunctionConstant
+from pymetal.errors import UnsupportedError
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """`engine`'s code for a kernel.
+
+    granularity            what one call of `entry` runs: "thread" or "simdgroup"
+    suspends               whether calls may have to wait for each other
+    threadgroup_bytes      size of the kernel's threadgroup variables
+    buffers                Metal's buffer indices, in the order that the code reads addresses
+    threadgroup_arguments  Metal's threadgroup indices, in the order that it reads offsets
+    """
+
+    code: bytes
+    function: Function
+    engine: str
+    entry: str
+    granularity: str
+    suspends: bool
+    flush_denormals: bool
+    threadgroup_bytes: int
+    buffers: tuple[int, ...]
+    threadgroup_arguments: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """What `from_bytes` reads."""
+        facts = {name: value for name, value in vars(self).items() if name != "code"}
+        facts["function"] = asdict(self.function)
+        head = json.dumps(facts).encode()
+        return _LENGTH.pack(len(head)) + head + self.code
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Compiled:
+        """The cache checks that `data` is what `to_bytes` made."""
+        (length,) = _LENGTH.unpack_from(data)
+        end = _LENGTH.size + length
+        facts = json.loads(data[_LENGTH.size : end])
+        function = _function(facts.pop("function"))
+        for name in ("buffers", "threadgroup_arguments", "notes"):
+            facts[name] = tuple(facts[name])
+        return cls(code=data[end:], function=function, **facts)
+
+    def load(self) -> _native.Pipeline:
+        """Make the code executable.
+
+        Raises
+        ------
+        UnsupportedError
+            LLVM made calls of it that the runtime lacks.
+        """
+        try:
+            code = _native.Code(self.code)
+        except ValueError as error:
+            raise UnsupportedError(
+                f"{self.function.name}: {error}", feature="code generation"
+            ) from error
+        return _native.Pipeline(
+            code,
+            self.entry,
+            self.granularity,
+            self.suspends,
+            self.threadgroup_bytes,
+            self.flush_denormals,
+        )
+
+
+def function_to_bytes(function: Function) -> bytes:
+    """Reflection as the cache keeps it."""
+    return json.dumps(asdict(function)).encode()
+
+
+def function_from_bytes(data: bytes) -> Function:
+    """What `function_to_bytes` made."""
+    return _function(json.loads(data))
+
+
+def _function(facts: dict[str, Any]) -> Function:
+    facts["arguments"] = tuple(
+        Argument(**{**argument, "fields": _fields(argument["fields"])})
+        for argument in facts["arguments"]
+    )
+    facts["constants"] = tuple(FunctionConstant(**constant) for constant in facts["constants"])
+    return Function(**facts)
+
+
+def _fields(fields: list[dict[str, Any]]) -> tuple[Field, ...]:
+    return tuple(Field(**{**field, "fields": _fields(field["fields"])}) for field in fields)

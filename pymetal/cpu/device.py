@@ -1,0 +1,220 @@
+"""The software Metal device: kernels from Metal source or `.metallib` run on this processor.
+
+    source --pymetal.msl--> .metallib --pymetal.air--> canonical function --engine--> object code
+
+Each arrow's result is in the disk cache. LLVM and the front end are imported when one of them has
+to be made; a process that finds everything cached loads neither.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pymetal import _native
+from pymetal.air.container import Container
+from pymetal.air.function import Function
+from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
+from pymetal.cpu import compiled
+from pymetal.cpu.compiled import Compiled
+from pymetal.devices import Binding, Limits, Report, Size
+from pymetal.errors import DeviceError, KernelFault, ToolchainError
+from pymetal.source import CompileOptions, Source
+
+MAX_THREADS: int = _native.MAX_THREADS_PER_THREADGROUP
+_LIMITS = Limits(
+    max_threads_per_threadgroup=MAX_THREADS,
+    max_threadgroup_size=(MAX_THREADS, MAX_THREADS, MAX_THREADS),
+    max_threadgroup_memory_bytes=32 * 1024,
+    max_buffer_bytes=1 << 46,  # what an address space of 47 bits may hold
+)
+
+
+def is_present() -> bool:
+    """The software device is everywhere."""
+    return True
+
+
+def open_device() -> CpuDevice:
+    """Called once, by `pymetal.device`."""
+    _set_worker_count()
+    return CpuDevice()
+
+
+def _set_worker_count() -> None:
+    value = os.environ.get("PYMETAL_NUM_THREADS", "")
+    if not value:
+        return
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 4096:
+        raise DeviceError(
+            f"PYMETAL_NUM_THREADS is {value!r}; it takes a number of threads from 1 to 4096"
+        )
+    _native.set_worker_count(int(value))
+
+
+class CpuDevice:
+    """See `pymetal.devices.Device`."""
+
+    name = "cpu"
+    limits = _LIMITS
+
+    def library_from_source(self, source: Source, options: CompileOptions) -> CpuLibrary:
+        from pymetal import msl
+
+        start = time.perf_counter()
+        includes = [(str(p), p.read_bytes()) for p in msl.local_includes(source, options)]
+        key = digest("air", package_fingerprint(), source, options, includes)
+        data, _ = fetch(key, lambda: msl.compile(source, options))
+        return CpuLibrary(data, source.display_name, time.perf_counter() - start)
+
+    def library_from_metallib(self, data: bytes, name: str) -> CpuLibrary:
+        return CpuLibrary(data, name)
+
+
+class CpuLibrary:
+    """See `pymetal.devices.DeviceLibrary`. `label` names it in errors."""
+
+    def __init__(self, data: bytes, label: str, compile_seconds: float = 0.0) -> None:
+        self._container = Container(data, label)
+        self._compile_seconds = compile_seconds
+        self._functions: dict[str, Function] = {}
+
+    @property
+    def function_names(self) -> tuple[str, ...]:
+        return self._container.names
+
+    def function(self, name: str) -> Function:
+        if name not in self._functions:
+            data, _ = fetch(
+                self._key("function", name),
+                lambda: compiled.function_to_bytes(self._air().function(name)),
+            )
+            self._functions[name] = compiled.function_from_bytes(data)
+        return self._functions[name]
+
+    def pipeline(self, name: str, constants: Mapping[str | int, Any]) -> CpuPipeline:
+        start = time.perf_counter()
+        engine = _engine()
+        values = sorted((str(key), value) for key, value in constants.items())
+        key = self._key("native", name, values, engine, cpu_fingerprint(), _llvm_fingerprint())
+
+        def make() -> bytes:
+            from pymetal.cpu.engines import compile_kernel
+
+            return compile_kernel(self._air().canonical(name, constants), engine).to_bytes()
+
+        data, from_cache = fetch(key, make)
+        pipeline = CpuPipeline(Compiled.from_bytes(data))
+        pipeline.report.from_cache = from_cache
+        pipeline.report.compile_seconds = self._compile_seconds + time.perf_counter() - start
+        return pipeline
+
+    def _key(self, kind: str, name: str, *parts: object) -> str:
+        entry = self._container.entry(name)
+        return digest(kind, package_fingerprint(), entry.bitcode, name, entry.symbol, *parts)
+
+    def _air(self) -> Any:
+        """The library as LLVM reads it."""
+        if find_spec("llvmlite") is None:
+            raise ToolchainError(
+                "the software device compiles with LLVM: install it with `pip install llvmlite`, "
+                "on macOS `pip install 'pymetal[software]'`"
+            )
+        from pymetal.air.library import Library
+
+        return Library(self._container)
+
+
+class CpuPipeline:
+    """See `pymetal.devices.Pipeline`."""
+
+    def __init__(self, code: Compiled) -> None:
+        self.function = code.function
+        self.report = Report(code.engine, notes=list(code.notes))
+        self.static_threadgroup_memory_bytes = code.threadgroup_bytes
+        self.max_total_threads_per_threadgroup = min(
+            MAX_THREADS, code.function.max_total_threads_per_threadgroup or MAX_THREADS
+        )
+        self._buffers = code.buffers
+        self._threadgroup_arguments = code.threadgroup_arguments
+        self._native = code.load()
+
+    def launch(
+        self,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+    ) -> None:
+        addresses = {
+            binding.argument.index: binding.array.__array_interface__["data"][0]
+            for binding in bindings
+        }
+        fault = self._native.launch(
+            [addresses[index] for index in self._buffers],
+            [threadgroup_memory[index] for index in self._threadgroup_arguments],
+            grid,
+            threadgroup,
+        )
+        if fault is not None:
+            raise _kernel_fault(self.function.name, fault)
+
+
+def _kernel_fault(name: str, fault: _native.Fault) -> KernelFault:
+    where = tuple(fault.threadgroup_position_in_grid)
+    lines = [f"{name}: only part of threadgroup {where} reached a barrier"]
+    lines.append(f"barrier {fault.site}: {_threads(fault.waiting)} waiting")
+    if fault.elsewhere:
+        lines.append(f"barrier {fault.elsewhere_site}: {_threads(fault.elsewhere)} waiting")
+    if fault.absent:
+        lines.append(f"no barrier: {_threads(fault.absent)}")
+    lines.append("every thread of a threadgroup must reach the same barrier, or none")
+    return KernelFault(
+        "\n  ".join(lines),
+        kernel=name,
+        threadgroup=where,
+        site=fault.site,
+        waiting=tuple(fault.waiting),
+        elsewhere=tuple(fault.elsewhere),
+        absent=tuple(fault.absent),
+    )
+
+
+def _threads(indices: Sequence[int]) -> str:
+    """Indices in the threadgroup, runs shortened: "threads 0-3, 7 (5)"."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index - 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    shown = ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in runs[:4])
+    more = ", …" if len(runs) > 4 else ""
+    word = "thread" if len(indices) == 1 else "threads"
+    return f"{word} {shown}{more}" + (f" ({len(indices)})" if len(indices) > 1 else "")
+
+
+def _engine() -> str:
+    """`PYMETAL_ENGINE`: "reference", or the default, "auto": the fastest that takes the kernel."""
+    engine = os.environ.get("PYMETAL_ENGINE") or "auto"
+    if engine not in ("auto", "reference"):
+        raise DeviceError(f"PYMETAL_ENGINE is {engine!r}; it is 'auto' or 'reference'")
+    return engine
+
+
+@cache
+def _llvm_fingerprint() -> str:
+    """Which LLVM compiles, found without loading it."""
+    spec = find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        return ""
+    facts = []
+    for path in sorted((Path(spec.origin).parent / "binding").glob("*llvmlite*")):
+        stat = path.stat()
+        facts.append((path.name, stat.st_size, stat.st_mtime_ns))
+    return digest(facts)
