@@ -177,10 +177,15 @@ def _drop_switched_off(
     off = set()
     for position in switches:
         match = re.search(
-            rf"^define [^\n]*@pymetal\.enabled\.{position}\([^\n]*\n  ret i8 (\d+)\n}}\n",
+            rf"^define [^\n]*@pymetal\.enabled\.{position}\([^\n]*\n"
+            rf"(?:  %value = load i8, ptr @(?P<switch>[^\n,]+)[^\n]*\n  ret i8 %value|"
+            rf"  ret i8 (?P<value>\d+))\n}}\n",
             text,
             re.M,
         )
+        if match and match["switch"]:
+            switch = re.escape(match["switch"])
+            match = re.search(rf"^@{switch} = [^\n]*constant i8 (?P<value>\d+)", text, re.M)
         argument = function.arguments[position]
         if match is None:
             raise ArgumentError(
@@ -188,7 +193,7 @@ def _drop_switched_off(
                 f"function constant '{argument.enabled_by}', which has no value",
                 argument=argument.enabled_by,
             )
-        if match[1] == "0":
+        if match["value"] == "0":
             off.add(position)
     text = re.sub(r"^define [^\n]*@pymetal\.enabled\.\d+\(.*?^}\n", "", text, flags=re.M | re.S)
     kept = []

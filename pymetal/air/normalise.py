@@ -69,7 +69,7 @@ def flatten(text: str) -> str:
     attributes = text.find("\nattributes #")
     if attributes >= 0:
         tail = _HOST_ATTRIBUTES.sub("", text[attributes:])
-        text = text[:attributes] + _NO_INLINING.sub("", tail)
+        text = text[:attributes] + _NO_INLINING.sub("", tail).replace("{ }", "{ nounwind }")
     return text
 
 
