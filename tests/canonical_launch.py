@@ -1,4 +1,4 @@
-"""Runs canonical functions on the reference engine, straight from `pymetal.air`."""
+"""Runs canonical functions on the software device, straight from `pymetal.air`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pymetal import _native
 from pymetal.air.canonical import CanonicalFunction
-from pymetal.cpu import jit, reference
+from pymetal.cpu.engines import compile_kernel
 
 Array = np.ndarray[Any, Any]
 
@@ -20,25 +19,14 @@ def launch(
     grid: Sequence[int] = (1,),
     threadgroup: Sequence[int] = (1,),
     threadgroup_memory: Mapping[int, int] | None = None,
+    engine: str = "reference",
 ) -> None:
     """Run a grid of threads over `buffers` by index; a fault is an AssertionError."""
     by_index = buffers if isinstance(buffers, Mapping) else dict(enumerate(buffers))
-    lists: dict[str, list[int]] = {"buffer": [], "threadgroup": []}
-    roles = []
-    for parameter in function.parameters:
-        if parameter.role in lists:
-            roles.append(f"{parameter.role}:{len(lists[parameter.role])}")
-            lists[parameter.role].append(parameter.index)
-        else:
-            roles.append(parameter.role)
-    lowered = reference.lower(function.ir, roles, [p.type for p in function.parameters])
-    code = jit.load(jit.compile_ir(lowered.modules, lowered.entry, kernel="test"), kernel="test")
-    pipeline = _native.Pipeline(
-        code, lowered.entry, "thread", lowered.suspends, function.threadgroup_bytes
-    )
-    fault = pipeline.launch(
-        [by_index[i].ctypes.data for i in lists["buffer"]],
-        [(threadgroup_memory or {})[i] for i in lists["threadgroup"]],
+    compiled = compile_kernel(function, engine)
+    fault = compiled.load().launch(
+        [by_index[i].ctypes.data for i in compiled.buffers],
+        [(threadgroup_memory or {})[i] for i in compiled.threadgroup_arguments],
         tuple(grid) + (1,) * (3 - len(grid)),
         tuple(threadgroup) + (1,) * (3 - len(threadgroup)),
     )
