@@ -17,6 +17,7 @@ from fake_device import FakeDevice, FakeLibrary, buffer
 
 from pymetal import ArgumentError, FunctionNotFoundError, loading, run_metal_kernel
 from pymetal.air.function import Argument, Function
+from pymetal.find import find
 
 SCALE = """#include <metal_stdlib>
 using namespace metal;
@@ -436,6 +437,10 @@ def test_an_edited_shipped_kernel_is_compiled_from_its_source(kernels, shipped, 
     write(shipped, "scale", SCALE + "// edited\n")
     run(fake)
     assert len(fake.sources) == 1
+    kernel = loading.library_of(find("scale"), fake).kernel("scale")
+    (note,) = kernel.report.notes
+    assert "compiled from source" in note
+    assert "scale.metal" in note
 
 
 def test_a_shipped_kernel_that_nobody_vouches_for_is_compiled(kernels, shipped, fake):
