@@ -44,8 +44,8 @@ define void @scale(ptr addrspace(1) %0, ptr addrspace(2) %1, ptr addrspace(1) %2
 !9 = !{ptr addrspace(2) @fc, !"bool", !"has_bias", i32 7, i1 true}
 !10 = !{!"air.compile.denorms_disable"}
 !11 = !{!"air.compile.fast_math_disable"}
-!12 = !{i32 0, i32 4, i32 0, !"int", !"n", i32 8, i32 8, i32 2, !"Inner", !"inner",
-        !"air.struct_type_info", !14}
+!12 = !{i32 0, i32 4, i32 0, !"int", !"n",
+        !"air.struct_type_info", !14, i32 8, i32 8, i32 2, !"Inner", !"inner"}
 !13 = !{ptr addrspace(2) @pred, !"bool", !"has_bias"}
 !14 = !{i32 0, i32 4, i32 0, !"float", !"alpha", i32 4, i32 4, i32 0, !"float", !"beta"}
 """

@@ -178,23 +178,21 @@ class Module:
         )
 
     def _fields(self, node: Node, depth: int = 0) -> tuple[Field, ...]:
-        """Members of a struct: offset, size, array length, type, name, and more keys for some."""
+        """Members of a struct: more keys for some, then offset, size, array length, type, name."""
         if depth > 32:
             raise LibraryError(f"{self.label}: a struct contains itself")
         items = list(self._metadata.node(node))
         fields = []
         while items:
-            match items[:5]:
+            start = next((i for i, item in enumerate(items) if isinstance(item, int)), len(items))
+            inner = _first(_keys(items[:start]), "air.struct_type_info", None)
+            nested = self._fields(inner, depth + 1) if isinstance(inner, Node) else ()
+            match items[start : start + 5]:
                 case [int(offset), int(size), int(length), str(type_name), str(name)]:
-                    del items[:5]
+                    fields.append(Field(name, type_name, offset, size, length, nested))
                 case _:
                     raise LibraryError(f"{self.label}: a struct's members are not described")
-            extra = []
-            while items and not isinstance(items[0], int):
-                extra.append(items.pop(0))
-            inner = _first(_keys(extra), "air.struct_type_info", None)
-            nested = self._fields(inner, depth + 1) if isinstance(inner, Node) else ()
-            fields.append(Field(name, type_name, offset, size, length, nested))
+            del items[: start + 5]
         return tuple(fields)
 
 
