@@ -27,6 +27,8 @@ namespace metal {
     }
 PYMETAL_FLOATS(PYMETAL_COMMON)
 #undef PYMETAL_COMMON
+PYMETAL_BFLOAT(clamp, (T x, T low, T high), (float)x, (float)low, (float)high)
+#undef PYMETAL_BFLOAT
 
 // The fast variants may do as they like with a NaN; ours do as the precise ones.
 namespace precise {

@@ -109,6 +109,20 @@ PYMETAL_BY_COMPONENT_3(half, fma, half)
     }
 PYMETAL_FLOATS(PYMETAL_MINMAX3)
 
+// A bfloat argument becomes a float. Where integer overloads share the name that must be said, and
+// by templates: public kernels declare their own overloads for bfloat.
+#define PYMETAL_BFLOAT(name, parameters, ...)                                                      \
+    template <class T, pymetal::only_bfloat<T> = 0>                                                \
+    METAL_FUNC float name parameters {                                                             \
+        return name(__VA_ARGS__);                                                                  \
+    }
+PYMETAL_BFLOAT(abs, (T x), (float)x)
+PYMETAL_BFLOAT(max, (T x, T y), (float)x, (float)y)
+PYMETAL_BFLOAT(min, (T x, T y), (float)x, (float)y)
+PYMETAL_BFLOAT(max3, (T x, T y, T z), (float)x, (float)y, (float)z)
+PYMETAL_BFLOAT(min3, (T x, T y, T z), (float)x, (float)y, (float)z)
+PYMETAL_BFLOAT(median3, (T x, T y, T z), (float)x, (float)y, (float)z)
+
 // In [0, 1): a tiny negative x must not round up to 1.
 #define PYMETAL_FRACT(V)                                                                           \
     METAL_FUNC V fract(V x) {                                                                      \
@@ -309,16 +323,18 @@ PYMETAL_FLOATS(PYMETAL_SINCOS)
 
 #define PYMETAL_MATH_NAMES(NAME)                                                                   \
     NAME(acos)                                                                                     \
-    NAME(acosh) NAME(asin) NAME(asinh) NAME(atan) NAME(atan2) NAME(atanh) NAME(cos) NAME(cosh)     \
-        NAME(cospi) NAME(exp) NAME(exp10) NAME(exp2) NAME(log) NAME(log10) NAME(log2) NAME(pow)    \
-            NAME(powr) NAME(rsqrt) NAME(sin) NAME(sincos) NAME(sinh) NAME(sinpi) NAME(sqrt)        \
-                NAME(tan) NAME(tanh) NAME(tanpi)
+    NAME(acosh)                                                                                    \
+    NAME(asin) NAME(asinh) NAME(atan) NAME(atan2) NAME(atanh) NAME(cos) NAME(cosh) NAME(cospi)     \
+        NAME(exp) NAME(exp10) NAME(exp2) NAME(log) NAME(log10) NAME(log2) NAME(pow) NAME(powr)     \
+            NAME(rsqrt) NAME(sin) NAME(sincos) NAME(sinh) NAME(sinpi) NAME(sqrt) NAME(tan)         \
+                NAME(tanh) NAME(tanpi)
 #define PYMETAL_EXACT_NAMES(NAME)                                                                  \
     NAME(abs)                                                                                      \
-    NAME(ceil) NAME(copysign) NAME(divide) NAME(fabs) NAME(fdim) NAME(floor) NAME(fma) NAME(fmax)  \
-        NAME(fmax3) NAME(fmedian3) NAME(fmin) NAME(fmin3) NAME(fmod) NAME(fract) NAME(frexp)       \
-            NAME(ilogb) NAME(ldexp) NAME(max) NAME(max3) NAME(median3) NAME(min) NAME(min3)        \
-                NAME(modf) NAME(nextafter) NAME(rint) NAME(round) NAME(trunc)
+    NAME(ceil)                                                                                     \
+    NAME(copysign) NAME(divide) NAME(fabs) NAME(fdim) NAME(floor) NAME(fma) NAME(fmax) NAME(fmax3) \
+        NAME(fmedian3) NAME(fmin) NAME(fmin3) NAME(fmod) NAME(fract) NAME(frexp) NAME(ilogb)       \
+            NAME(ldexp) NAME(max) NAME(max3) NAME(median3) NAME(min) NAME(min3) NAME(modf)         \
+                NAME(nextafter) NAME(rint) NAME(round) NAME(trunc)
 #define PYMETAL_USING(name) using PYMETAL_MATH_MODE::name;
 PYMETAL_MATH_NAMES(PYMETAL_USING)
 #undef PYMETAL_USING

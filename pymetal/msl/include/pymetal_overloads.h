@@ -78,6 +78,9 @@ PYMETAL_WIDEN(half2, float2)
 PYMETAL_WIDEN(half3, float3)
 PYMETAL_WIDEN(half4, float4)
 #undef PYMETAL_WIDEN
+
+template <class T>
+using only_bfloat = typename enable_if<same<T, bfloat>, int>::type;
 } // namespace pymetal
 
 // The half overloads of a function whose float overloads stand above.
