@@ -125,6 +125,44 @@ def test_a_struct_that_contains_itself_is_an_error() -> None:
         Module(bitcode(text)).function("scale")
 
 
+def test_a_kernel_has_the_constants_that_it_reaches_only() -> None:
+    text = """
+    @mine = external constant i32
+    @others = external constant i32
+    @source = external constant i32
+    @derived = internal global i32 0
+    define void @a() {
+      call void @helper()
+      ret void
+    }
+    define internal void @helper() {
+      %x = load i32, ptr @mine
+      %y = load i32, ptr @derived
+      ret void
+    }
+    define void @b() {
+      %x = load i32, ptr @others
+      ret void
+    }
+    define internal void @init() {
+      %x = load i32, ptr @source
+      store i32 %x, ptr @derived
+      ret void
+    }
+    !air.kernel = !{!0, !1}
+    !air.function_constants = !{!3, !4, !5}
+    !0 = !{ptr @a, !2, !2}
+    !1 = !{ptr @b, !2, !2}
+    !2 = !{}
+    !3 = !{ptr @mine, !"int", !"mine", i32 0, i1 true}
+    !4 = !{ptr @others, !"int", !"others", i32 1, i1 true}
+    !5 = !{ptr @source, !"int", !"source", i32 2, i1 true}
+    """
+    module = Module(bitcode(text))
+    assert [c.name for c in module.function("a").constants] == ["mine", "source"]
+    assert [c.name for c in module.function("b").constants] == ["others"]
+
+
 def test_operands_of_a_node_are_taken_apart() -> None:
     text = r'ptr addrspace(2) @"a b", !"say \22hi\22, !3", !4, i32 -5, i1 true, null, ptr @f'
     assert operands(text) == (

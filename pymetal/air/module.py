@@ -22,6 +22,7 @@ from pymetal.air.function import (
     FunctionConstant,
 )
 from pymetal.air.metadata import Metadata, Node, Operand, Symbol
+from pymetal.air.references import References
 from pymetal.errors import LibraryError, UnsupportedError
 
 _SPACES: dict[Operand, AddressSpace] = {1: "device", 2: "constant", 3: "threadgroup"}
@@ -114,7 +115,18 @@ class Module:
             match self._metadata.node(extra) if isinstance(extra, Node) else ():
                 case ("air.max_work_group_size", int(threads), *_):
                     limit = threads
-        return Function(name, symbol, arguments, tuple(self.constants.values()), limit)
+        return Function(name, symbol, arguments, self._constants_of(symbol), limit)
+
+    def _constants_of(self, symbol: str) -> tuple[FunctionConstant, ...]:
+        """The function constants that one kernel can read, or that switch its arguments on."""
+        if len(self.kernels) < 2 or not self.constants:
+            return tuple(self.constants.values())
+        reached = self._references.reached_from([symbol, *self.predicates(symbol).values()])
+        return tuple(c for name, c in self.constants.items() if name in reached)
+
+    @cached_property
+    def _references(self) -> References:
+        return References(self.text)
 
     def predicates(self, symbol: str) -> dict[int, str]:
         """Position of each argument that a function constant switches on -> its global."""
