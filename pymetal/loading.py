@@ -88,9 +88,9 @@ def _load(found: Found, device: Device) -> _Loaded:
     stamps = {found.path: _stamp(found.path)}
     source = read_source(found.path)
     contents = [source.text]
-    for path in local_includes(source, options):
+    for path, text in local_includes(source, options).items():
         stamps[path] = _stamp(path)
-        contents.append(read_source(path).text)
+        contents.append(text)
 
     def compile_or_load() -> Library:
         notes: list[str] = []
