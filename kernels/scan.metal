@@ -124,8 +124,7 @@ template <typename T>
     }
 }
 
-// Any lane past the end of the grid does not exist, so the last simdgroup may be partial: its
-// total is that of its last lane, and of the threadgroup that of its last thread.
+// The last simdgroup at the edge of the grid may be partial; nobody needs its total.
 template <typename T>
 [[kernel]] void scan_chunk(
     device T* out [[buffer(0)]],
@@ -140,7 +139,7 @@ template <typename T>
 {
     threadgroup T simdgroup_totals[32];
     T sum = simd_prefix_inclusive_sum(x[gid]);
-    if (lane == 31 || tid == size - 1) {
+    if (lane == 31) {
         simdgroup_totals[simdgroup_index] = sum;
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
