@@ -119,6 +119,8 @@ def _set_constants(
     if not module.constants and not values:
         return text
     literals = constants.resolve(function, values)
+    end = text.find("\ndefine ")  # LLVM prints variables before functions
+    variables = text[:end]
     for symbol, constant in module.constants.items():
         name = re.escape(symbol)
         # name = linkage..., `global` or `constant`, type, perhaps an initializer, section, align
@@ -134,8 +136,8 @@ def _set_constants(
             value = given or (default if default not in ("", "undef") else "zeroinitializer")
             return f"{match[1]}internal constant {match[2]} {value}{match[4]}"
 
-        text = pattern.sub(define, text)
-    return text
+        variables = pattern.sub(define, variables)
+    return variables + text[end:]
 
 
 def _inline(text: str, function: Function) -> str:
