@@ -10,7 +10,7 @@
 //   boolN = pymetal::bool_vector<N>         a class, N bytes. Comparisons of vectors yield a mask
 //     (int4 of 0 and -1, say), which converts to boolN implicitly: declare any(bool2), any(bool3),
 //     any(bool4) and both work. Where a mask's lanes become numbers, write pymetal::mask(a < b).
-//   metal::packed_vec<T, N>                 packed_float3 and so on, a class; converts to vec both ways.
+//   metal::packed_vec<T, N>                 packed_float3 and so on, a class; converts both ways.
 //   pymetal::make<V>(x, ...)                V(x, ...): every constructor and conversion of vectors;
 //     for a type that is not a vector, plain V(x, ...). Rewritten source calls this.
 //   pymetal::convert<T>(x)                  static_cast<T>(x), vectors by value.
@@ -182,6 +182,29 @@ template <class T>
 constexpr const char* type_name() {
   return __PRETTY_FUNCTION__;
 }
+template <class T>
+constexpr int size_of() {
+  if constexpr (same<plain<T>, void>)
+    return 1;
+  else
+    return sizeof(T);
+}
+template <class T>
+constexpr int align_of() {
+  if constexpr (same<plain<T>, void>)
+    return 1;
+  else
+    return alignof(T);
+}
+template <class T>
+struct bare_type : plain_type<T> {};
+template <class T, int N>
+struct bare_type<T[N]> : bare_type<T> {};
+template <class T, int N>
+struct bare_type<const T[N]> : bare_type<T> {};
+// T without qualifiers, reference and array dimensions.
+template <class T>
+using bare = typename bare_type<T>::type;
 
 // ---- construction and conversion --------------------------------------------------------------
 
@@ -641,13 +664,16 @@ struct metal::packed_vec : pymetal::named_lanes<T, N> {
 
 // ---- names ------------------------------------------------------------------------------------
 
+// The assertions also instantiate each class here, once, in the precompiled header: its swizzles
+// would cost a source that uses one packed vector 100 ms.
 #define PYMETAL_VECTORS(T, N)            \
   typedef metal::vec<T, N> T##N;         \
   typedef metal::packed_vec<T, N> packed_##T##N; \
   namespace metal {                      \
   using ::T##N;                          \
   using ::packed_##T##N;                 \
-  }
+  }                                      \
+  static_assert(sizeof(packed_##T##N) == sizeof(T) * N);
 #define PYMETAL_ELEMENT(T) PYMETAL_VECTORS(T, 2) PYMETAL_VECTORS(T, 3) PYMETAL_VECTORS(T, 4)
 PYMETAL_ELEMENT(char)
 PYMETAL_ELEMENT(uchar)
@@ -668,6 +694,8 @@ typedef pymetal::bool_vector<4> bool4;
 typedef metal::packed_vec<bool, 2> packed_bool2;
 typedef metal::packed_vec<bool, 3> packed_bool3;
 typedef metal::packed_vec<bool, 4> packed_bool4;
+static_assert(sizeof(bool2) == 2 && sizeof(bool3) == 4 && sizeof(bool4) == 4);
+static_assert(sizeof(packed_bool2) == 2 && sizeof(packed_bool3) == 3 && sizeof(packed_bool4) == 4);
 namespace metal {
 using ::bool2;
 using ::bool3;

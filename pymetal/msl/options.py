@@ -1,0 +1,90 @@
+"""Compile options as clang's flags. What is here is part of the key of the precompiled headers."""
+
+from __future__ import annotations
+
+from pymetal.errors import UnsupportedError
+from pymetal.msl.clang import INCLUDE
+from pymetal.source import CompileOptions
+
+NEWEST_LANGUAGE = (3, 2)
+_OLDEST_LANGUAGE = (1, 0)
+
+# Metal's predefined macros come instead of clang's own.
+_PREDEFINED = (
+    "__METAL__=1",
+    "__METAL_MACOS__=1",
+    "__METAL_CPU_PYMETAL__=1",
+    "__HAVE_BFLOAT__=1",
+)
+
+# A GPU's ABI passes vectors, half and bfloat as they are; the loader drops the target.
+_LANGUAGE = (
+    "--target=nvptx64-nvidia-cuda",
+    "-std=gnu++17",
+    "-nostdinc",
+    "-nogpulib",
+    "-fsigned-char",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-flax-vector-conversions=none",
+    "-w",
+    "-Wno-narrowing",
+    # Kernels loop for ever and alias as they like: neither is undefined in Metal.
+    "-fno-finite-loops",
+    "-fno-strict-aliasing",
+    "-fno-builtin",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Xclang",
+    "-ffloat16-excess-precision=none",
+    "-Xclang",
+    "-fbfloat16-excess-precision=none",
+    # Optimised as -O2 would see it, but by the loader, which has things to do first.
+    "-O2",
+    "-Xclang",
+    "-disable-llvm-passes",
+)
+
+_MATH = {
+    # As Apple's: contraction within an expression only.
+    "safe": ("-ffp-contract=on",),
+    "relaxed": ("-ffast-math", "-fhonor-infinities", "-fhonor-nans", "-D__FAST_MATH__=1"),
+    "fast": ("-ffast-math",),
+}
+
+
+def language_version(options: CompileOptions) -> tuple[int, int]:
+    """The (major, minor) of the Metal language that is compiled."""
+    version = options.language_version or NEWEST_LANGUAGE
+    if not _OLDEST_LANGUAGE <= version <= NEWEST_LANGUAGE:
+        raise UnsupportedError(
+            f"Metal language version {version[0]}.{version[1]} is not supported; the newest is "
+            f"{NEWEST_LANGUAGE[0]}.{NEWEST_LANGUAGE[1]}",
+            feature="language versions",
+        )
+    return version
+
+
+def predefined(options: CompileOptions) -> list[str]:
+    """-D flags of the macros that Metal's compiler predefines."""
+    major, minor = language_version(options)
+    return [*(f"-D{macro}" for macro in _PREDEFINED), f"-D__METAL_VERSION__={major}{minor}0"]
+
+
+def preprocess_flags(options: CompileOptions) -> list[str]:
+    """Flags of the preprocessor: our headers, then the user's folders and macros."""
+    fast = ["-D__FAST_MATH__=1"] if options.math_mode != "safe" else []
+    return [
+        *("-E", "-x", "c++", "-nostdinc", "-w", "-undef", "-D__cplusplus=201703L"),
+        *predefined(options),
+        *fast,
+        *(f"-D{name}={value}" for name, value in options.macros),
+        f"-I{INCLUDE}",
+        *(f"-I{folder.absolute()}" for folder in options.include_dirs),
+    ]
+
+
+def compile_flags(options: CompileOptions) -> list[str]:
+    """Flags of the compiler, the same for a source and for the headers precompiled for it."""
+    return [*_LANGUAGE, *_MATH[options.math_mode], *predefined(options), f"-I{INCLUDE}"]

@@ -1,0 +1,89 @@
+"""Preprocessing: includes and macros expanded by clang, while the standard headers stay outside.
+
+The standard headers that a source includes are empty; their contents are precompiled. A source
+that includes nothing else and uses no other directive needs no preprocessor at all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymetal.msl.clang import INCLUDE, find_clang
+from pymetal.msl.options import preprocess_flags
+from pymetal.source import CompileOptions, Source
+
+STDIN = "<stdin>"
+_DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(\w*)[ \t]*(.*?)[ \t]*(?://.*|/\*[^\n]*\*/[ \t]*)?$", re.M)
+_STANDARD = re.compile(r"<(\w+)>")
+_QUOTED = re.compile(r'[<"]([^">]+)[">]')
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """`text` has line markers where `is_source` is False; else it is the source, unchanged.
+
+    `errors` is what clang wrote when it failed.
+    """
+
+    text: str
+    is_source: bool
+    errors: str = ""
+
+
+def preprocess(source: Source, options: CompileOptions) -> Preprocessed:
+    """Expand the source's directives."""
+    if _is_plain(source, options):
+        text = _DIRECTIVE.sub(lambda m: m[0] if m[1] == "pragma" else " " * len(m[0]), source.text)
+        return Preprocessed(text, True)
+    beside = [] if source.path is None else ["-iquote", str(source.path.absolute().parent)]
+    done = find_clang().run([*preprocess_flags(options), *beside, "-"], source.text)
+    return Preprocessed(done.stdout, False, done.stderr if done.returncode != 0 else "")
+
+
+def _is_plain(source: Source, options: CompileOptions) -> bool:
+    """Only standard headers and pragmas: nothing to expand."""
+    text = source.text
+    if options.macros or "\\\n" in text or "\r" in text or "__" in text or '"' in text:
+        return False
+    for match in _DIRECTIVE.finditer(text):
+        if match[1] == "include":
+            header = _STANDARD.fullmatch(match[2])
+            if header is None or not (INCLUDE / header[1]).is_file():
+                return False
+        elif match[1] != "pragma":
+            return False
+    return True
+
+
+def local_includes(source: Source, options: CompileOptions) -> dict[Path, str]:
+    """Every file that the source includes, directly or not, with its text; ours left out.
+
+    Read from the text alone: what stands under an `#if` that is false is listed too, so the
+    answer holds for any macros. Files that are missing are left to the compiler.
+    """
+    found: dict[Path, str] = {}
+    _collect(source.text, source.path, options.include_dirs, found)
+    return found
+
+
+def _collect(
+    text: str, path: Path | None, folders: tuple[Path, ...], found: dict[Path, str]
+) -> None:
+    for match in _DIRECTIVE.finditer(text):
+        name = _QUOTED.match(match[2]) if match[1] in ("include", "import") else None
+        if name is None or (match[2].startswith("<") and (INCLUDE / name[1]).is_file()):
+            continue
+        beside = [path.parent] if path is not None and match[2].startswith('"') else []
+        for folder in (*beside, *folders):
+            file = folder / name[1]
+            if file in found:
+                break
+            try:
+                content = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                continue
+            found[file] = content
+            _collect(content, file, folders, found)
+            break

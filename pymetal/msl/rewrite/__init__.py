@@ -1,0 +1,63 @@
+"""Metal source, preprocessed, to the C++ that clang compiles: token by token, line by line.
+
+Each file here is one subject. `rewrite` runs them in order over one token list; what they learn of
+kernels and function constants is what `emit` later turns into metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pymetal.msl.declarations import find_declarations
+from pymetal.msl.rewrite import (
+    braces,
+    constants,
+    duplicates,
+    forbidden,
+    kernels,
+    literals,
+    masks,
+    threadgroup,
+    vectors,
+    words,
+)
+from pymetal.msl.rewrite.constants import Constant
+from pymetal.msl.rewrite.kernels import Kernel
+from pymetal.msl.rewrite.names import Names
+from pymetal.msl.rewrite.problems import Problem
+from pymetal.msl.tokens import Rewritten, Tokens
+
+__all__ = ["Constant", "Kernel", "Problem", "Program", "rewrite"]
+
+
+@dataclass
+class Program:
+    """Rewritten source. Kernels and constants are in the order of their annotations' numbers.
+
+    `problems` is what is wrong, or unsupported, as far as tokens can tell.
+    """
+
+    text: Rewritten
+    tokens: Tokens
+    kernels: list[Kernel]
+    constants: list[Constant]
+    problems: list[Problem]
+
+
+def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
+    """Rewrite preprocessed source. Only kernels named in `requested` are kept, if it is given."""
+    tokens = Tokens(text)
+    problems: list[Problem] = forbidden.find(tokens)
+    declarations = [d for top in find_declarations(tokens) for d in top.walk()]
+    names = Names(tokens, declarations)
+    found = kernels.rewrite(tokens, declarations, names, requested, problems)
+    declared = constants.rewrite(tokens, declarations, problems)
+    threadgroup.rewrite(tokens, problems)
+    masks.rewrite(tokens)
+    vectors.rewrite(tokens, names)
+    braces.rewrite(tokens)
+    literals.rewrite(tokens)
+    words.rewrite(tokens)
+    duplicates.rewrite(tokens, declarations)
+    return Program(tokens.render(), tokens, found, declared, problems)

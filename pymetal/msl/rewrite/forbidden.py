@@ -1,0 +1,55 @@
+"""Words that are C++ but not Metal, and kinds of function other than kernels.
+
+Types that are not supported (textures, ...) are declared in the headers, which name the feature.
+"""
+
+from __future__ import annotations
+
+from pymetal.msl.rewrite.problems import Problem
+from pymetal.msl.tokens import Tokens
+
+_NOT_METAL = {
+    "double": "'double' is not supported in Metal; use 'float'",
+    "new": "'new' is not supported in Metal",
+    "virtual": "virtual functions are not supported in Metal",
+    "dynamic_cast": "'dynamic_cast' is not supported in Metal",
+    "typeid": "'typeid' is not supported in Metal",
+    "thread_local": "'thread_local' is not supported in Metal",
+    "throw": "exceptions are not supported in Metal",
+    "try": "exceptions are not supported in Metal",
+    "goto": "'goto' is not supported in Metal",
+}
+_STAGES = {
+    "vertex": "vertex functions",
+    "fragment": "fragment functions",
+    "visible": "visible functions",
+    "intersection": "ray tracing",
+    "object": "mesh shaders",
+    "mesh": "mesh shaders",
+}
+
+
+def find(tokens: Tokens) -> list[Problem]:
+    """One problem for each such word."""
+    problems = []
+    text, kind = tokens.text, tokens.kind
+    for i in range(tokens.count):
+        if kind[i] != "name":
+            continue
+        word, before = text[i], text[i - 1] if i else ""
+        if word in _NOT_METAL:
+            if before != "operator" and before not in (".", "->"):
+                problems.append(Problem(i, _NOT_METAL[word]))
+        elif word in _STAGES and _is_stage(tokens, i):
+            feature = _STAGES[word]
+            verb = "are" if feature.endswith("s") else "is"
+            problems.append(Problem(i, f"{feature} {verb} not supported", feature))
+    return problems
+
+
+def _is_stage(tokens: Tokens, i: int) -> bool:
+    """[[vertex]] void f(, or vertex float4 f( where a declaration starts."""
+    if tokens.text[i - 1] == "[" and tokens.text[i - 2] == "[" and tokens.text[i + 1] in "](":
+        return True
+    starts = i == 0 or tokens.text[i - 1] in (";", "}", "{", ">")
+    return starts and tokens.kind[i + 1] == "name" and tokens.kind[i + 2] in ("name", "operator")

@@ -1,0 +1,135 @@
+"""What the names of a file are, as far as the rewriter must know: vectors, types, structs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymetal.msl.declarations import Declaration, after_template
+from pymetal.msl.tokens import Tokens
+
+_INTEGERS = ("char", "uchar", "short", "ushort", "int", "uint", "long", "ulong")
+_ELEMENTS = (*_INTEGERS, "half", "bfloat", "float")
+VECTORS = frozenset(f"{element}{lanes}" for element in _ELEMENTS for lanes in (2, 3, 4))
+SCALARS = frozenset(
+    (
+        *_ELEMENTS,
+        *("bool", "void", "auto", "unsigned", "signed"),
+        *("size_t", "ptrdiff_t", "intptr_t", "uintptr_t"),
+        *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A data member of a struct, and the struct of that name that its type is, if there is one."""
+
+    name: str
+    type_name: str
+
+
+class Names:
+    """Names that a file declares.
+
+    `vectors`: vector types and aliases of them. `perhaps`: template parameters and aliases of
+    unknown types, each of which may turn out to be a vector. `structs`: data members by name.
+    """
+
+    def __init__(self, tokens: Tokens, declarations: Sequence[Declaration]) -> None:
+        self.vectors = set(VECTORS)
+        self.perhaps: set[str] = set()
+        self.structs: dict[str, tuple[Member, ...]] = {}
+        text, kind = tokens.text, tokens.kind
+        for i in range(tokens.count):
+            c = text[i]
+            if c == "using" and kind[i + 1] == "name" and text[i + 2] == "=":
+                self._alias(tokens, text[i + 1], i + 3)
+            elif c == "typedef":
+                end = i
+                while text[end] not in (";", "{", ""):
+                    end += 1
+                if kind[end - 1] == "name":
+                    self._alias(tokens, text[end - 1], i + 1, end - 1)
+            elif c in ("typename", "class") and kind[i + 1] == "name" and text[i - 1] in ("<", ","):
+                self.perhaps.add(text[i + 1])
+        for declaration in declarations:
+            if declaration.kind == "class":
+                self._struct(tokens, declaration)
+
+    def _alias(self, tokens: Tokens, name: str, first: int, last: int = -1) -> None:
+        if last == -1:
+            last = first
+            while tokens.text[last] not in (";", "{", ""):
+                last += 1
+        words = [w for w in tokens.words(first, last) if w not in ("metal", "::", "typename")]
+        words = [w for w in words if w not in ("const", "constant", "device", "thread")]
+        if not words or words[-1] in ("*", "&", "]", ")"):
+            return
+        if (len(words) == 1 and words[0] in self.vectors) or words[:2] == ["vec", "<"]:
+            self.vectors.add(name)
+        elif not (len(words) == 1 and words[0] in SCALARS) and words[0] not in ("struct", "enum"):
+            self.perhaps.add(name)
+
+    def _struct(self, tokens: Tokens, declaration: Declaration) -> None:
+        i = after_template(tokens, declaration)
+        words = tokens.words(i, declaration.head_end)
+        if "struct" not in words and "class" not in words:
+            return
+        name = declared_name(tokens, i, declaration.head_end)
+        if name == "":  # typedef struct { ... } Name;
+            name = tokens.text[declaration.end - 2]
+        members: list[Member] = []
+        for inner in declaration.inner:
+            if inner.kind == "other":
+                members += _members(tokens, inner)
+        if name not in self.structs:
+            self.structs[name] = tuple(members)
+
+
+def declared_name(tokens: Tokens, first: int, last: int) -> str:
+    """The name behind `struct`, attributes and alignment left out; "" for none."""
+    i = first
+    while i < last and tokens.text[i] not in ("struct", "class"):
+        i += 1
+    i += 1
+    while i < last:
+        if tokens.text[i] in ("[", "(", "alignas", "__attribute__"):
+            opening = i if tokens.text[i] in ("[", "(") else i + 1
+            i = tokens.partner[opening] + 1
+        elif tokens.kind[i] == "name":
+            return tokens.text[i]
+        else:
+            break
+    return ""
+
+
+def _members(tokens: Tokens, declaration: Declaration) -> list[Member]:
+    """The members that `T a, b[3];` declares; none for aliases, statics and the like."""
+    text, kind = tokens.text, tokens.kind
+    first, last = declaration.start, declaration.end - 1
+    words = text[first:last]
+    if not words or words[0] in ("using", "typedef", "friend", "static_assert", "template", "enum"):
+        return []
+    if "static" in words or "operator" in words:
+        return []
+    members: list[Member] = []
+    type_name = name = ""
+    i = first
+    while i <= last:
+        c = text[i]
+        if c in ("[", "(", "{"):
+            i = min(tokens.partner[i], last)
+        elif c == "<":
+            close = tokens.angle_end(i, declaring=True)
+            i = close if close != -1 else i
+        elif kind[i] == "name":
+            type_name, name = (name, c) if not members else (type_name, c)
+        elif c in ("=", ":"):
+            while text[i + 1] not in (",", ";", ""):
+                i += 1
+        elif c in (",", ";") and name:
+            members.append(Member(name, type_name))
+            name = ""
+        i += 1
+    return members

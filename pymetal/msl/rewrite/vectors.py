@@ -1,0 +1,205 @@
+"""Vector constructors and casts.
+
+clang's ext_vector_type has Metal's operators and swizzles but not its constructors, and a cast
+between two vectors of one size would copy bits. So `float4(x, y)` becomes a call of the maker in
+pymetal_language.h, a cast goes through its converter, and so does what may be a vector: template
+parameters and aliases of unknown types.
+"""
+
+from __future__ import annotations
+
+from pymetal.msl.rewrite.names import SCALARS, Names
+from pymetal.msl.tokens import Tokens
+
+# Behind these, or an operator, `(V)x` is a cast; behind another name or a bracket it is a call.
+_BEFORE_CAST = frozenset(("return", "case", "else", "do", "co_return"))
+_ADDRESS_SPACES = ("const", "device", "constant", "threadgroup", "thread")
+_NOT_OPERANDS = frozenset((*_ADDRESS_SPACES, "__attribute__", "noexcept", "override", "final"))
+
+
+def rewrite(tokens: Tokens, names: Names) -> None:
+    """Rewrite every constructor and cast of a vector or what may be one."""
+    constructed = names.vectors | names.perhaps
+    for i in range(tokens.count):
+        word = tokens.text[i]
+        if word == "(":
+            _c_cast(tokens, i, names)
+        elif tokens.kind[i] != "name":
+            continue
+        elif word == "static_cast":
+            _static_cast(tokens, i)
+        elif word in constructed:
+            if tokens.text[i + 1] == "(":
+                _constructor(tokens, i, i, i + 1, word in names.vectors)
+            elif tokens.text[i + 1] == "{" and word in names.vectors:
+                _constructor(tokens, i, i, i + 1, True)
+            elif tokens.kind[i + 1] == "name":
+                _direct_initialisation(tokens, i, names)
+        elif word == "vec" and tokens.text[i + 1] == "<":
+            _vec(tokens, i)
+
+
+def _vec(tokens: Tokens, i: int) -> None:
+    """`vec<T, N>(...)`, and `vec<bool, N>`, which is a class under another name."""
+    end = tokens.angle_end(i + 1, declaring=True)
+    if end == -1:
+        return
+    if tokens.words(i + 2, i + 4) == ["bool", ","]:
+        tokens.replace(i, "pymetal::vector_of")
+        if tokens.text[i - 1] == "::":
+            tokens.remove(i - 2 if tokens.text[i - 2] == "metal" else i - 1, i)
+    elif tokens.text[end] == ">" and tokens.text[end + 1] in ("(", "{"):
+        _constructor(tokens, i, end, end + 1, True)
+    elif tokens.kind[end + 1] == "name" and tokens.text[end + 2] == "(":
+        closes = tokens.partner[end + 2]
+        if tokens.text[closes + 1] == ";" and _is_value(tokens, end + 3):
+            tokens.insert_after(end + 1, f" = pymetal::make<{tokens.current(i, end + 1)}>")
+
+
+def _qualified_start(tokens: Tokens, i: int) -> int:
+    """Where `metal::` or `typename` before the type starts, or -1 if another scope qualifies it."""
+    if tokens.text[i - 1] == "::":
+        if tokens.text[i - 2] != "metal":
+            return -1
+        i -= 2
+        if tokens.text[i - 1] == "::":
+            i -= 1
+    return i
+
+
+def _constructor(tokens: Tokens, first: int, last: int, opening: int, is_vector: bool) -> None:
+    """The type in tokens [first, last], with its arguments in the bracket at `opening`."""
+    start = _qualified_start(tokens, first)
+    before = tokens.text[start - 1]
+    closing = tokens.partner[opening]
+    if start == -1 or closing >= tokens.count:
+        return
+    if before in ("operator", "~", ".", "->", "class", "struct", "typename", "new", "using"):
+        return
+    inside = tokens.words(opening + 1, closing)
+    if not inside or (inside[0] in ("*", "&") and tokens.text[closing + 1] in ("(", "[")):
+        return  # V() is zero already; V (*f)(...) declares
+    if len(inside) == 1 and tokens.kind[opening + 1] == "number" and is_vector:
+        return  # a splat, which clang has
+    if tokens.kind[start - 1] == "name" and before not in _BEFORE_CAST and start > 0:
+        return  # a declaration: const V (x)
+    if is_vector and any(_is_type_word(w) for w in inside[:1]) and tokens.kind[opening + 2] in (
+        "name", "") and tokens.text[opening + 2] not in ("",):  # fmt: skip
+        return  # a function type: V(float x)
+    type_text = tokens.current(first, last + 1)
+    tokens.remove(start, last + 1)
+    tokens.replace(first, f"pymetal::make<{type_text}>")
+    if tokens.text[opening] == "{":
+        tokens.replace(opening, "(")
+        tokens.replace(closing, ")")
+
+
+def _is_type_word(word: str) -> bool:
+    return word in SCALARS or word in _ADDRESS_SPACES
+
+
+def _is_value(tokens: Tokens, i: int) -> bool:
+    """Whether the token starts a value, where a parameter's type would start as well."""
+    word = tokens.text[i]
+    if word in (")", "void", *_ADDRESS_SPACES):
+        return False
+    is_type = word in SCALARS or word == "vec"
+    return not (is_type and tokens.text[i + 1] not in ("(", "{"))
+
+
+def _direct_initialisation(tokens: Tokens, i: int, names: Names) -> None:
+    """`float4 v(a, b);` initialises; `float4 v(float a);` declares a function."""
+    if tokens.text[i] not in names.vectors or tokens.text[i + 2] not in ("(", "{"):
+        return
+    opening = i + 2
+    closing = tokens.partner[opening]
+    if tokens.text[closing + 1] not in (";", ",") or tokens.text[opening + 1] in (")", "}"):
+        return
+    inner = tokens.text[opening + 1]
+    names_type = inner in names.vectors and tokens.text[opening + 2] not in ("(", "{")
+    if names_type or not _is_value(tokens, opening + 1):
+        return
+    tokens.insert_after(i + 1, f" = pymetal::make<{tokens.text[i]}>")
+    if tokens.text[opening] == "{":
+        tokens.replace(opening, "(")
+        tokens.replace(closing, ")")
+
+
+def _static_cast(tokens: Tokens, i: int) -> None:
+    end = tokens.angle_end(i + 1, declaring=True)
+    if end == -1 or not {"*", "&", "&&"}.isdisjoint(tokens.words(i + 2, end)):
+        return
+    if all(word in SCALARS for word in tokens.words(i + 2, end)):
+        return
+    tokens.replace(i, "pymetal::convert")
+
+
+def _c_cast(tokens: Tokens, i: int, names: Names) -> None:
+    """`(V)x`. A cast of a scalar type is rewritten only if such a cast follows it."""
+    closing = tokens.partner[i]
+    if not _is_cast(tokens, i, closing):
+        return
+    kind = _cast_type(tokens, i + 1, closing, names)
+    if kind == "scalar":
+        follows = tokens.text[closing + 1] == "(" and _leads_to_vector(tokens, closing + 1, names)
+        if not follows:
+            return
+    elif kind == "":
+        return
+    elif kind == "perhaps" and tokens.text[i - 1] in ("*", "&") and not _is_binary(tokens, i - 1):
+        return  # *(T)p: T is a pointer
+    type_text = tokens.current(i + 1, closing)
+    tokens.remove(i + 1, closing)
+    tokens.replace(i, f"pymetal::cast_to<{type_text}>{{}}->*")
+    tokens.replace(closing, "")
+
+
+def _leads_to_vector(tokens: Tokens, i: int, names: Names) -> bool:
+    closing = tokens.partner[i]
+    if not _is_cast(tokens, i, closing, chained=True):
+        return False
+    kind = _cast_type(tokens, i + 1, closing, names)
+    if kind == "scalar" and tokens.text[closing + 1] == "(":
+        return _leads_to_vector(tokens, closing + 1, names)
+    return kind in ("vector", "perhaps")
+
+
+def _cast_type(tokens: Tokens, first: int, last: int, names: Names) -> str:
+    """ "vector", "perhaps", "scalar" or "" for what stands in the parentheses."""
+    words = tokens.words(first, last)
+    if words[:2] == ["metal", "::"]:
+        words = words[2:]
+        first += 2
+    if len(words) == 1:
+        if words[0] in names.vectors:
+            return "vector"
+        if words[0] in names.perhaps:
+            return "perhaps"
+        return "scalar" if words[0] in SCALARS else ""
+    if words[:2] == ["vec", "<"] and tokens.angle_end(first + 1) == last - 1:
+        return "vector"
+    return ""
+
+
+def _is_cast(tokens: Tokens, i: int, closing: int, *, chained: bool = False) -> bool:
+    before, after = tokens.text[i - 1] if i else "", closing + 1
+    if not chained:
+        if tokens.kind[i - 1] == "name" and before not in _BEFORE_CAST and i > 0:
+            return False
+        if tokens.kind[i - 1] in ("number", "string") or before in (">", "]", "operator"):
+            return False
+        if before == ")" and not _closes_condition(tokens, i - 1):
+            return False
+    if tokens.kind[after] in ("name", "number"):
+        return tokens.text[after] not in _NOT_OPERANDS
+    return tokens.text[after] in ("(", "-", "!", "~", "{") and closing < tokens.count
+
+
+def _closes_condition(tokens: Tokens, i: int) -> bool:
+    """if (...) (V)x, or the closing parenthesis of a cast that was rewritten."""
+    opening = tokens.partner[i]
+    return tokens.text[opening - 1] in ("if", "while", "for", "switch") or tokens.is_edited(opening)
+
+
+def _is_binary(tokens: Tokens, i: int) -> bool:
+    return tokens.kind[i - 1] in ("name", "number") or tokens.text[i - 1] in (")", "]")
