@@ -10,22 +10,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymetal import _native
 from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
-from pymetal.cpu import compiled
-from pymetal.cpu.compiled import Compiled
+from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_bytes
 from pymetal.devices import Binding, Limits, Report, Size
-from pymetal.errors import DeviceError, KernelFault, ToolchainError
+from pymetal.errors import DeviceError, FunctionNotFoundError, KernelFault, ToolchainError
 from pymetal.source import CompileOptions, Source
 
+if TYPE_CHECKING:
+    from pymetal.air.library import Library
+
+# A source with more kernels is compiled kernel by kernel.
+MAX_KERNELS_AT_ONCE = 16
 MAX_THREADS: int = _native.MAX_THREADS_PER_THREADGROUP
 _LIMITS = Limits(
     max_threads_per_threadgroup=MAX_THREADS,
@@ -64,70 +68,102 @@ class CpuDevice:
     limits = _LIMITS
 
     def library_from_source(self, source: Source, options: CompileOptions) -> CpuLibrary:
-        from pymetal import msl
-
-        start = time.perf_counter()
-        includes = [(str(p), p.read_bytes()) for p in msl.local_includes(source, options)]
-        key = digest("air", package_fingerprint(), source, options, includes)
-        data, _ = fetch(key, lambda: msl.compile(source, options))
-        return CpuLibrary(data, source.display_name, time.perf_counter() - start)
+        return source_library(source, options)
 
     def library_from_metallib(self, data: bytes, name: str) -> CpuLibrary:
-        return CpuLibrary(data, name)
+        container = Container(data, name)
+        return CpuLibrary(container.names, lambda _: container)
+
+
+def source_library(source: Source, options: CompileOptions) -> CpuLibrary:
+    """Compile all kernels of a small source now; of a large one each when it is asked for.
+
+    Libraries of templates instantiate hundreds, which would take minutes.
+    """
+    from pymetal import msl
+
+    includes = sorted((str(p), text) for p, text in msl.local_includes(source, options).items())
+    key = (package_fingerprint(), _clang_fingerprint(), source, options, includes)
+    listed, _ = fetch(digest("names", *key), lambda: _names(msl.kernel_names(source, options)))
+    names = tuple(listed.decode().split())
+
+    @cache
+    def compile_kernels(kernels: tuple[str, ...] | None) -> Container:
+        data, _ = fetch(
+            digest("air", kernels, *key), lambda: msl.compile_source(source, options, kernels)
+        )
+        return Container(data, source.display_name)
+
+    if len(names) <= MAX_KERNELS_AT_ONCE:
+        whole = compile_kernels(None)
+        return CpuLibrary(names, lambda _: whole)
+    return CpuLibrary(names, lambda name: compile_kernels((name,)))
+
+
+def _names(names: tuple[str, ...]) -> bytes:
+    return "\n".join(names).encode()
 
 
 class CpuLibrary:
-    """See `pymetal.devices.DeviceLibrary`. `label` names it in errors."""
+    """See `pymetal.devices.DeviceLibrary`. `container_of` has the kernel of that name."""
 
-    def __init__(self, data: bytes, label: str, compile_seconds: float = 0.0) -> None:
-        self._container = Container(data, label)
-        self._compile_seconds = compile_seconds
+    def __init__(self, names: tuple[str, ...], container_of: Callable[[str], Container]) -> None:
+        self.function_names = names
+        self._container_of = container_of
         self._functions: dict[str, Function] = {}
-
-    @property
-    def function_names(self) -> tuple[str, ...]:
-        return self._container.names
 
     def function(self, name: str) -> Function:
         if name not in self._functions:
+            container = self._container(name)
             data, _ = fetch(
-                self._key("function", name),
-                lambda: compiled.function_to_bytes(self._air().function(name)),
+                _key("function", container, name),
+                lambda: function_to_bytes(_air(container).function(name)),
             )
-            self._functions[name] = compiled.function_from_bytes(data)
+            self._functions[name] = function_from_bytes(data)
         return self._functions[name]
 
     def pipeline(self, name: str, constants: Mapping[str | int, Any]) -> CpuPipeline:
         start = time.perf_counter()
-        engine = _engine()
+        container, engine = self._container(name), _engine()
         values = sorted((str(key), value) for key, value in constants.items())
-        key = self._key("native", name, values, engine, cpu_fingerprint(), _llvm_fingerprint())
 
         def make() -> bytes:
             from pymetal.cpu.engines import compile_kernel
 
-            return compile_kernel(self._air().canonical(name, constants), engine).to_bytes()
+            return compile_kernel(_air(container).canonical(name, constants), engine).to_bytes()
 
-        data, from_cache = fetch(key, make)
+        facts = (values, engine, cpu_fingerprint(), _llvm_fingerprint())
+        data, from_cache = fetch(_key("native", container, name, *facts), make)
         pipeline = CpuPipeline(Compiled.from_bytes(data))
         pipeline.report.from_cache = from_cache
-        pipeline.report.compile_seconds = self._compile_seconds + time.perf_counter() - start
+        pipeline.report.compile_seconds = time.perf_counter() - start
         return pipeline
 
-    def _key(self, kind: str, name: str, *parts: object) -> str:
-        entry = self._container.entry(name)
-        return digest(kind, package_fingerprint(), entry.bitcode, name, entry.symbol, *parts)
-
-    def _air(self) -> Any:
-        """The library as LLVM reads it."""
-        if find_spec("llvmlite") is None:
-            raise ToolchainError(
-                "the software device compiles with LLVM: install it with `pip install llvmlite`, "
-                "on macOS `pip install 'pymetal[software]'`"
+    def _container(self, name: str) -> Container:
+        if name not in self.function_names:
+            listed = ", ".join(self.function_names) or "none"
+            raise FunctionNotFoundError(
+                f"no kernel '{name}'; there are: {listed}", available=self.function_names
             )
-        from pymetal.air.library import Library
+        return self._container_of(name)
 
-        return Library(self._container)
+
+def _key(kind: str, container: Container, name: str, *parts: object) -> str:
+    """The cache key of what is made of one kernel of a container."""
+    entry = container.entry(name)
+    return digest(kind, package_fingerprint(), entry.bitcode, name, entry.symbol, *parts)
+
+
+def _air(container: Container) -> Library:
+    """The container as LLVM reads it."""
+    if find_spec("llvmlite") is None:
+        raise ToolchainError(
+            "the software device compiles with LLVM: install it with `pip install llvmlite`, on "
+            "macOS `pip install 'pymetal[software]'`"
+        )
+    from pymetal.air.library import Library
+
+    return Library(container)
 
 
 class CpuPipeline:
@@ -209,12 +245,20 @@ def _engine() -> str:
 
 @cache
 def _llvm_fingerprint() -> str:
-    """Which LLVM compiles, found without loading it."""
-    spec = find_spec("llvmlite")
+    """Which LLVM makes native code, found without loading it."""
+    return _package_fingerprint("llvmlite", "binding/*llvmlite*")
+
+
+def _clang_fingerprint() -> str:
+    """Which clang compiles source, found without running it."""
+    return digest(os.environ.get("PYMETAL_CLANG"), _package_fingerprint("ziglang", "zig*"))
+
+
+@cache
+def _package_fingerprint(package: str, pattern: str) -> str:
+    """Name, size and time of a package's binaries."""
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         return ""
-    facts = []
-    for path in sorted((Path(spec.origin).parent / "binding").glob("*llvmlite*")):
-        stat = path.stat()
-        facts.append((path.name, stat.st_size, stat.st_mtime_ns))
-    return digest(facts)
+    files = sorted(Path(spec.origin).parent.glob(pattern))
+    return digest([(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files])
