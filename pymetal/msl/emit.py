@@ -309,10 +309,10 @@ def _struct_node(writer: MetadataWriter, fields: list[_Field]) -> str:
             for dimension in dimensions.rstrip("]").split("]["):
                 length *= int(dimension)
         size = item.size // length if length else item.size
+        if item.inner:  # before its member, as Apple's compiler has it
+            operands += [quoted("air.struct_type_info"), _struct_node(writer, item.inner)]
         operands += [f"i32 {item.offset}", f"i32 {size}", f"i32 {length}", quoted(name.strip())]
         operands.append(quoted(item.name))
-        if item.inner:
-            operands += [quoted("air.struct_type_info"), _struct_node(writer, item.inner)]
     return writer.node(*operands)
 
 
