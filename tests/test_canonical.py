@@ -315,6 +315,20 @@ def test_constants_that_do_not_fit_are_refused(values: dict, message: str) -> No
         with_constants(values)
 
 
+def test_a_kernel_can_ask_whether_a_constant_is_given() -> None:
+    text = CONSTANTS.replace(
+        "@ratio = external constant float",
+        "@ratio = external constant float\n@ratio.is_defined = external constant i8",
+    ).replace(
+        "%w = zext i8 %b to i32", "%d = load i8, ptr @ratio.is_defined\n%w = zext i8 %d to i32"
+    )
+    for given in (False, True):
+        values = {"scale": 1, "flag": False} | ({"ratio": 0.5} if given else {})
+        out, extra = np.zeros(2, np.int32), np.zeros(1, np.int32)
+        run(make(text, "buffer", "buffer", more=CONSTANT_NODES, constants=values), out, extra)
+        assert out.tolist() == [1, int(given)]
+
+
 SWITCHED = """
 @flag = external constant i8
 define void @k(ptr %out, ptr %extra) {

@@ -122,22 +122,30 @@ def _set_constants(
     end = text.find("\ndefine ")  # LLVM prints variables before functions
     variables = text[:end]
     for symbol, constant in module.constants.items():
-        name = re.escape(symbol)
-        # name = linkage..., `global` or `constant`, type, perhaps an initializer, section, align
-        pattern = re.compile(
-            rf'^(@(?:{name}|"{name}") = )[^\n]*?\b(?:global|constant) '
-            rf"(<[^>\n]*>|\w+)([^\n,]*|<[^>\n]*>)((?:, align \d+)?)[^\n]*$",
-            re.M,
-        )
         given = literals.get(constant)
-
-        def define(match: re.Match[str], given: str | None = given) -> str:
-            default = match[3].strip()
-            value = given or (default if default not in ("", "undef") else "zeroinitializer")
-            return f"{match[1]}internal constant {match[2]} {value}{match[4]}"
-
-        variables = pattern.sub(define, variables)
+        variables = _define_variable(variables, symbol, given)
+        variables = _define_variable(
+            variables, f"{constant.name}.is_defined", str(int(bool(given)))
+        )
     return variables + text[end:]
+
+
+def _define_variable(text: str, symbol: str, value: str | None) -> str:
+    """Make the variable `symbol` a constant: `value`, else its own initialiser, else zero."""
+    name = re.escape(symbol)
+    # name = linkage..., `global` or `constant`, type, perhaps an initialiser, section, align
+    pattern = re.compile(
+        rf'^(@(?:{name}|"{name}") = )[^\n]*?\b(?:global|constant) '
+        rf"(<[^>\n]*>|\w+)([^\n,]*|<[^>\n]*>)((?:, align \d+)?)[^\n]*$",
+        re.M,
+    )
+
+    def define(match: re.Match[str]) -> str:
+        default = match[3].strip()
+        literal = value or (default if default not in ("", "undef") else "zeroinitializer")
+        return f"{match[1]}internal constant {match[2]} {literal}{match[4]}"
+
+    return pattern.sub(define, text, count=1)
 
 
 def _inline(text: str, function: Function) -> str:
