@@ -107,6 +107,7 @@ class Device(Protocol):
 # Every device there may be, best first: its name and the module that opens it. Such a module has
 # `is_present() -> bool`, cheap, and `open_device() -> Device`.
 DEVICES: dict[str, str] = {
+    "metal": "pymetal.metal.device",
     "cpu": "pymetal.cpu.device",
 }
 

@@ -31,9 +31,11 @@ class CompileOptions:
 
     `math_mode` is Metal's: "safe" keeps IEEE semantics (our default, unlike Apple's "fast").
     `language_version` is (major, minor) of the Metal language, None for the newest known.
+    `enable_logging` compiles `os_log` calls in.
     """
 
     include_dirs: tuple[Path, ...] = ()
     macros: tuple[tuple[str, str], ...] = field(default=())
     math_mode: MathMode = "safe"
     language_version: tuple[int, int] | None = None
+    enable_logging: bool = False

@@ -13,13 +13,14 @@ namespace pymetal::metal {
 
 namespace {
 
-// The buffers of one launch. They go back to the pool unless the GPU may still use them.
+// The buffers of one launch. They go back to the pool unless the GPU may still use them. Slots over
+// the same memory (an array updated in place) share one buffer.
 class Buffers {
   public:
     Buffers(BufferPool& pool, std::span<const BufferSlot> slots) : pool_(pool), slots_(slots) {
         try {
             for (; count_ < slots.size(); ++count_)
-                buffers_[count_] = pool.acquire(slots[count_]);
+                acquire(count_);
         } catch (...) {
             release();
             throw;
@@ -40,21 +41,39 @@ class Buffers {
     // The command buffer keeps them as long as it needs; nobody else may have them.
     void abandon() {
         for (size_t i = 0; i < count_; ++i)
-            if (buffers_[i].buffer)
+            if (buffers_[i].buffer && !is_alias_[i])
                 buffers_[i].buffer->release();
         count_ = 0;
     }
 
   private:
+    void acquire(size_t i) {
+        auto slot = slots_[i];
+        for (size_t j = 0; j < slots_.size(); ++j) {
+            auto& other = slots_[j];
+            if (j == i || other.memory != slot.memory || other.size_bytes != slot.size_bytes)
+                continue;
+            if (j < i && buffers_[j].buffer) {
+                buffers_[i] = buffers_[j];
+                is_alias_[i] = true;
+                return;
+            }
+            slot.is_written |= other.is_written;
+        }
+        buffers_[i] = pool_.acquire(slot);
+    }
+
     void release() {
         for (size_t i = 0; i < count_; ++i)
-            pool_.release(buffers_[i]);
+            if (!is_alias_[i])
+                pool_.release(buffers_[i]);
         count_ = 0;
     }
 
     BufferPool& pool_;
     std::span<const BufferSlot> slots_;
     std::array<Buffer, buffer_indices> buffers_{};
+    std::array<bool, buffer_indices> is_alias_{};
     size_t count_ = 0;
 };
 

@@ -35,8 +35,13 @@ void load_engine() {
     if (!path || !ensure || !leave || !run)
         misuse("no engine: set METAL_DOUBLE_ENGINE to the Python file that sets one");
     int gil = ensure();
-    int failed =
-        run(("import runpy; runpy.run_path(r'" + std::string(path) + "')").c_str(), nullptr);
+    std::string program = "import importlib.util as u, sys\n"
+                          "s = u.spec_from_file_location('metal_double_engine', r'" +
+                          std::string(path) +
+                          "')\n"
+                          "m = sys.modules[s.name] = u.module_from_spec(s)\n"
+                          "s.loader.exec_module(m)\n";
+    int failed = run(program.c_str(), nullptr);
     leave(gil);
     if (failed)
         misuse("%s failed to set an engine", path);

@@ -1,0 +1,321 @@
+"""The metal device behind the protocols of `pymetal/devices.py`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pymetal import _native
+from pymetal.air.container import Container
+from pymetal.air.function import Function
+from pymetal.devices import Binding, Limits, Report, Size
+from pymetal.errors import DeviceError, FunctionNotFoundError, LibraryError
+from pymetal.metal.constants import constant_bytes, provisional_bytes
+from pymetal.metal.errors import error_of
+from pymetal.metal.includes import inlined
+from pymetal.metal.reflection import function_of
+from pymetal.metal.signature import Declared, signature_of, signatures
+from pymetal.source import CompileOptions, Source
+
+_MATH_MODES = {"safe": 0, "relaxed": 1, "fast": 2}
+# Headers of the Metal 4 language; kernels that use them go through Metal 4's compiler.
+_METAL4_HEADERS = ("<metal_tensor>", "<MetalPerformancePrimitives/")
+_LOG_LEVELS = {
+    1: logging.DEBUG,
+    2: logging.INFO,
+    3: logging.INFO,
+    4: logging.ERROR,
+    5: logging.CRITICAL,
+}
+_kernel_log = logging.getLogger("pymetal.kernels")
+
+
+def is_present() -> bool:
+    """Whether this build has Metal and Metal lists a GPU."""
+    present: bool = _native.metal_is_present()
+    return present
+
+
+def open_device() -> MetalDevice:
+    """The system's GPU. Raises `DeviceError`."""
+    try:
+        return MetalDevice(_native.open_metal_device())
+    except _native.MetalFailure as failure:
+        raise error_of(failure) from None
+
+
+class MetalDevice:
+    """One GPU. `timeout` is how many seconds a launch may take; None waits for ever."""
+
+    name = "metal"
+
+    def __init__(self, native: _native.MetalDevice) -> None:
+        self._native = native
+        self.info = native.info
+        self.timeout = _seconds(os.environ.get("PYMETAL_TIMEOUT"))
+        self.is_paravirtual = "paravirtual" in self.info.name.lower()
+        # Arrays of launches that timed out: the GPU may write them until it is done.
+        self._in_use: list[Sequence[Binding]] = []
+
+    @property
+    def limits(self) -> Limits:
+        size = self.info.max_threadgroup_size
+        x, y, z = size
+        return Limits(
+            max_threads_per_threadgroup=x,
+            max_threadgroup_size=(x, y, z),
+            max_threadgroup_memory_bytes=self.info.max_threadgroup_memory_bytes,
+            max_buffer_bytes=self.info.max_buffer_bytes,
+        )
+
+    def library_from_source(self, source: Source, options: CompileOptions) -> MetalLibrary:
+        text = inlined(source, options)
+        started = time.perf_counter()
+        try:
+            native = self._native.library_from_source(
+                text,
+                options.language_version or (0, 0),
+                _MATH_MODES[options.math_mode],
+                list(options.macros),
+                options.enable_logging,
+                any(header in text for header in _METAL4_HEADERS),
+            )
+        except _native.MetalFailure as failure:
+            raise error_of(failure, source.display_name) from None
+        seconds = time.perf_counter() - started
+        return MetalLibrary(self, native, [text], source.display_name, seconds, options)
+
+    def library_from_metallib(self, data: bytes, name: str) -> MetalLibrary:
+        container = Container(data, name)  # Metal's own words for a damaged file say little
+        if container.names and container.entry(container.names[0]).by_pymetal:
+            raise LibraryError(
+                f"{name} was compiled by PyMetal for its software device; nobody has run such a "
+                "file on a GPU. Compile the source on this machine instead",
+                library=name,
+            )
+        started = time.perf_counter()
+        try:
+            native = self._native.library_from_metallib(data)
+        except _native.MetalFailure as failure:
+            raise error_of(failure, name) from None
+        seconds = time.perf_counter() - started
+        # Sources that lie beside it tell what reflection does not.
+        beside = sorted(Path(name).parent.glob("*.metal")) if Path(name).is_file() else []
+        texts = [path.read_text("utf-8", "replace") for path in beside]
+        return MetalLibrary(self, native, texts, name, seconds, CompileOptions())
+
+    @contextmanager
+    def capture(self, path: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+        """Record what the GPU does inside the `with` into a `.gputrace` that Xcode opens.
+
+        Raises
+        ------
+        DeviceError
+            Capture is not allowed (needs `MTL_CAPTURE_ENABLED=1`), runs already, or `path`
+            exists.
+        """
+        if path is None:
+            folder = tempfile.mkdtemp(prefix="pymetal-")
+            path = Path(folder) / "capture.gputrace"
+        path = Path(path).absolute()
+        if path.exists():
+            raise DeviceError(f"{path} exists; a GPU capture needs a new path")
+        try:
+            self._native.start_capture(str(path))
+        except _native.MetalFailure as failure:
+            raise error_of(failure, str(path)) from None
+        try:
+            yield path
+        finally:
+            self._native.stop_capture()
+
+    def launch(
+        self,
+        native: _native.MetalPipeline,
+        function: Function,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+    ) -> _native.GpuTime:
+        """Run one pipeline and wait for it."""
+        if self._in_use and self._native.unfinished_launches() == 0:
+            self._in_use.clear()
+        slots = [
+            (b.argument.index, b.array.__array_interface__["data"][0], b.array.nbytes, b.written)
+            for b in bindings
+        ]
+        try:
+            return native.launch(
+                slots, list(threadgroup_memory.items()), grid, threadgroup, self.timeout or 0.0
+            )
+        except _native.MetalFailure as failure:
+            if failure.args[0] == "timeout":
+                self._in_use.append(bindings)
+            raise error_of(failure, function.name) from None
+
+    def deliver_log(self) -> None:
+        """Hand what kernels logged to the logger `pymetal.kernels`."""
+        for message in self._native.take_log():
+            _kernel_log.log(
+                _LOG_LEVELS.get(message.level, logging.INFO),
+                "%s",
+                message.text,
+                extra={"subsystem": message.subsystem, "category": message.category},
+            )
+
+
+class MetalLibrary:
+    """A library of Metal's. `texts` is source to read declarations from."""
+
+    def __init__(
+        self,
+        device: MetalDevice,
+        native: _native.MetalLibrary,
+        texts: Sequence[str],
+        origin: str,
+        compile_seconds: float,
+        options: CompileOptions,
+    ) -> None:
+        self._device = device
+        self._native = native
+        self._texts = texts
+        self._origin = origin
+        self._compile_seconds = compile_seconds
+        self._logs = options.enable_logging
+        self._functions: dict[str, Function] = {}
+        self._pipelines: dict[str, _native.MetalPipeline] = {}
+        self._declared: dict[str, tuple[Declared, ...]] | None = None
+        self._names = frozenset(native.function_names())
+
+    @property
+    def function_names(self) -> tuple[str, ...]:
+        """As the source has them, then the others by name: Metal promises no order."""
+        declared = [name for name in self._declarations() if name in self._names]
+        return (*declared, *sorted(self._names.difference(declared)))
+
+    def function(self, name: str) -> Function:
+        """Reflection of one kernel, with its constants provisionally set if it has any."""
+        found = self._functions.get(name)
+        if found is not None:
+            return found
+        if name not in self._names:
+            raise FunctionNotFoundError(
+                f"{self._origin} has no function '{name}'; it has "
+                f"{', '.join(self.function_names) or 'none'}",
+                available=self.function_names,
+            )
+        constants = function_of(name, [], self._constants(name), None).constants
+        native = self._make(name, [(c.index, c.type_name, provisional_bytes(c)) for c in constants])
+        if not constants:
+            self._pipelines[name] = native
+        function = function_of(
+            name, native.bindings, self._constants(name), self._signature(name, native.bindings)
+        )
+        self._functions[name] = function
+        return function
+
+    def pipeline(self, name: str, constants: Mapping[str | int, Any]) -> MetalPipeline:
+        """The kernel with its function constants, by name or index."""
+        started = time.perf_counter()
+        function = self.function(name)
+        native = self._pipelines.get(name)
+        if native is None or constants:
+            known = {c.name: c for c in function.constants} | {
+                c.index: c for c in function.constants
+            }
+            native = self._make(
+                name,
+                [
+                    (known[key].index, known[key].type_name, constant_bytes(known[key], value))
+                    for key, value in constants.items()
+                ],
+            )
+            function = function_of(
+                name, native.bindings, self._constants(name), self._signature(name, native.bindings)
+            )
+        seconds = self._compile_seconds + time.perf_counter() - started
+        report = Report("metal", seconds)
+        if self._device.is_paravirtual:
+            report.notes.append(
+                "the GPU is a virtual machine's (Apple Paravirtual device), which is known to "
+                "return zeros: check results"
+            )
+        return MetalPipeline(self._device, native, function, report, self._logs)
+
+    def _make(self, name: str, constants: list[tuple[int, str, bytes]]) -> _native.MetalPipeline:
+        try:
+            return self._native.pipeline(name, constants)
+        except _native.MetalFailure as failure:
+            raise error_of(failure, name) from None
+
+    def _constants(self, name: str) -> list[_native.MetalConstant]:
+        constants: list[_native.MetalConstant] = self._native.constants(name)
+        return constants
+
+    def _declarations(self) -> dict[str, tuple[Declared, ...]]:
+        if self._declared is None:
+            self._declared = {}
+            for text in self._texts:
+                self._declared |= signatures(text)
+        return self._declared
+
+    def _signature(
+        self, name: str, bindings: Sequence[_native.MetalBinding]
+    ) -> tuple[Declared, ...] | None:
+        return signature_of(name, {b.name for b in bindings}, self._declarations())
+
+
+class MetalPipeline:
+    """A kernel on the GPU. `gpu_seconds` is how long the last launch ran there."""
+
+    def __init__(
+        self,
+        device: MetalDevice,
+        native: _native.MetalPipeline,
+        function: Function,
+        report: Report,
+        logs: bool,
+    ) -> None:
+        self._device = device
+        self._native = native
+        self._logs = logs
+        self.function = function
+        self.report = report
+        self.max_total_threads_per_threadgroup = native.max_total_threads_per_threadgroup
+        self.static_threadgroup_memory_bytes = native.static_threadgroup_memory_bytes
+        self.gpu_seconds = 0.0
+
+    def launch(
+        self,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+    ) -> None:
+        """Run the grid and return when the GPU is done. Raises `KernelFault`, `DeviceError`."""
+        ran = self._device.launch(
+            self._native, self.function, bindings, threadgroup_memory, grid, threadgroup
+        )
+        self.gpu_seconds = ran.end_seconds - ran.start_seconds
+        if self._logs:
+            self._device.deliver_log()
+
+
+def _seconds(text: str | None) -> float | None:
+    """PYMETAL_TIMEOUT as seconds; None where it is not set."""
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise DeviceError(f"PYMETAL_TIMEOUT is {text!r}; give a positive number of seconds")
+    return seconds

@@ -1,0 +1,93 @@
+"""Local `#include "..."` put in place: Metal compiles a string at run time and opens no files.
+
+`#line` directives keep every diagnostic at its own file and line. What is not found here
+(`<metal_stdlib>`, or a file that only Apple's headers have) is left for the compiler.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pymetal.errors import CompileError, Diagnostic
+from pymetal.source import CompileOptions, Source
+
+_INCLUDE = re.compile(r'\s*#\s*include\s*"(?P<name>[^"]+)"')
+_ONCE = re.compile(r"\s*#\s*pragma\s+once\b")
+_COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.S)
+
+# As deep as clang goes; a file that includes itself without a guard reaches it.
+_MAX_DEPTH = 200
+
+
+def inlined(source: Source, options: CompileOptions) -> str:
+    """The text of `source` with what it includes, each line still known by file and number."""
+    from pymetal.msl import local_includes
+
+    if not local_includes(source, options):
+        return source.text
+    seen_once: set[Path] = set()
+    return _inline(source.text, source.display_name, source.path, options, seen_once, 0)
+
+
+def _inline(
+    text: str,
+    name: str,
+    path: Path | None,
+    options: CompileOptions,
+    seen_once: set[Path],
+    depth: int,
+) -> str:
+    code = _without_comments(text).split("\n")
+    out = [_line(1, name)]
+    for number, (line, bare) in enumerate(zip(text.split("\n"), code, strict=True), start=1):
+        if _ONCE.match(bare):
+            if path is not None:
+                seen_once.add(path.resolve())
+            out.append("")  # the pragma would only draw a warning here
+            continue
+        match = _INCLUDE.match(bare)
+        found = _find(match["name"], path, options) if match else None
+        if match is None or found is None:
+            out.append(line)
+            continue
+        if found.resolve() in seen_once:
+            out.append("")
+            continue
+        if depth == _MAX_DEPTH:
+            where = Diagnostic("error", "#include nested too deeply", name, number, 1, line)
+            raise CompileError("1 error", [where])
+        out.append(_inline(_read(found), str(found), found, options, seen_once, depth + 1))
+        out.append(_line(number + 1, name))
+    return "\n".join(out)
+
+
+def _line(number: int, name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'#line {number} "{escaped}"'
+
+
+def _find(name: str, including: Path | None, options: CompileOptions) -> Path | None:
+    folders = [including.parent] if including is not None else []
+    for folder in (*folders, *options.include_dirs):
+        path = folder / name
+        if path.is_file():
+            return path
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CompileError(f"{path} cannot be read: {error}") from None
+
+
+def _without_comments(text: str) -> str:
+    """`text` with comments blank, line for line, so that a commented include stays one."""
+
+    def blank(match: re.Match[str]) -> str:
+        found = match[0]
+        return found if found.startswith('"') else re.sub(r"[^\n]", " ", found)
+
+    return _COMMENT.sub(blank, text)
