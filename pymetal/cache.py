@@ -233,7 +233,7 @@ def package_fingerprint() -> str:
 @cache
 def cpu_fingerprint() -> str:
     """The processor's model and features, as far as the system tells them cheaply."""
-    facts = [platform.machine(), platform.processor()]
+    facts = [platform.machine()]  # `platform.processor` would start a process
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:

@@ -60,7 +60,7 @@ ENORMOUS = np.lib.stride_tricks.as_strided(
 @pytest.mark.parametrize(
     ("facts", "kind", "words"),
     [
-        ({"inputs": ()}, ArgumentError, "takes 2 inputs (x, n) beside its output, got 0"),
+        ({"inputs": ()}, ArgumentError, r"takes 2 inputs \(x, n\) beside its output, got 0"),
         ({"inputs": (X,)}, ArgumentError, "got 1"),
         ({"inputs": (X, 3, 4)}, ArgumentError, "got 3"),
         ({"inputs": (X.astype(int), 3)}, ArgumentError, "argument 'x'.*got an array of int64"),
