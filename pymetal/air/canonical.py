@@ -221,35 +221,36 @@ def _drop_switched_off(
 
 
 _CALL = re.compile(
-    r"^(  (?:%\S+ = )?[^\n@]*?\bcall [^\n@]*@(air\.[\w.]+)\([^\n]*?\)(?: #\d+)?)"
-    r"((?:, !\w+ !\d+)*)$",
-    re.M,
+    r"(  (?:%\S+ = )?(?:(?:tail|notail|musttail) )?call [^@]*@(air\.[\w.]+)\(.*?\)(?: #\d+)?)"
+    r"((?:, !\w+ !\d+)*)"
 )
-_LANE = re.compile(
-    r"= [^\n@=]*?\bcall [^\n@]*@air\.get_(thread_index_in_simdgroup|simdgroup_index_in_threadgroup)"
-    r"\.i(\d+)\(\)[^\n]*$",
-    re.M,
+_PLACE = re.compile(
+    r"air\.get_(thread_index_in_simdgroup|simdgroup_index_in_threadgroup)\.i(16|32|64)"
 )
 
 
 def _number_sites(text: str) -> tuple[str, int]:
     """Number what lanes do together, in program order, and pass the lane's own place on."""
+    lines = text.split("\n")
     count = 0
-
-    def number(match: re.Match[str]) -> str:
-        nonlocal count
-        if not is_cross_lane(match[2]):
-            return match[0]
-        count += 1
-        return f'{match[1]} "pymetal.site"="{count - 1}"{match[3]}'
-
-    def place(match: re.Match[str]) -> str:
-        value = "%lane" if match[1].startswith("thread") else "%simdgroup"
-        return (
-            f"= add i32 {value}, 0" if match[2] == "32" else f"= trunc i32 {value} to i{match[2]}"
-        )
-
-    return _CALL.sub(number, _LANE.sub(place, text)), count
+    for i, line in enumerate(lines):
+        if "@air." not in line or not line.startswith("  "):
+            continue
+        call = _CALL.fullmatch(line)
+        if call is None:
+            raise LibraryError(f"cannot read LLVM IR: {line.strip()}")
+        place = _PLACE.fullmatch(call[2])
+        if place:
+            value = "%lane" if place[1].startswith("thread") else "%simdgroup"
+            width = f"add i32 {value}, 0"
+            if place[2] != "32":
+                operation = "trunc" if place[2] == "16" else "zext"
+                width = f"{operation} i32 {value} to i{place[2]}"
+            lines[i] = f"{line[: line.index('=')]}= {width}"
+        elif is_cross_lane(call[2]):
+            lines[i] = f'{call[1]} "pymetal.site"="{count}"{call[3]}'
+            count += 1
+    return "\n".join(lines), count
 
 
 # Attachments that only LLVM's optimiser reads, and calls that only tell it something.
