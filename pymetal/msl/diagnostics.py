@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
-
 from typing import Literal
 
 from pymetal.errors import CompileError, Diagnostic, ToolchainError, UnsupportedError

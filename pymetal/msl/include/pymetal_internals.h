@@ -89,12 +89,10 @@ METAL_FUNC T __metal_nextafter(T x, T y) {
     METAL_FUNC auto __metal_##name(A... a) {                                                       \
         return metal::name(a...);                                                                  \
     }
-PYMETAL_INTERNAL(simd_and)
 PYMETAL_INTERNAL(simd_broadcast)
 PYMETAL_INTERNAL(simd_broadcast_first)
 PYMETAL_INTERNAL(simd_max)
 PYMETAL_INTERNAL(simd_min)
-PYMETAL_INTERNAL(simd_or)
 PYMETAL_INTERNAL(simd_prefix_exclusive_product)
 PYMETAL_INTERNAL(simd_prefix_exclusive_sum)
 PYMETAL_INTERNAL(simd_prefix_inclusive_product)
@@ -109,8 +107,21 @@ PYMETAL_INTERNAL(simd_shuffle_rotate_up)
 PYMETAL_INTERNAL(simd_shuffle_up)
 PYMETAL_INTERNAL(simd_shuffle_xor)
 PYMETAL_INTERNAL(simd_sum)
-PYMETAL_INTERNAL(simd_xor)
 #undef PYMETAL_INTERNAL
+
+// Public code names these for floats too, and never calls them so.
+#define PYMETAL_INTERNAL_BITS(name)                                                                \
+    template <class T>                                                                             \
+    METAL_FUNC T __metal_##name(T x) {                                                             \
+        if constexpr (__is_integral(T))                                                            \
+            return metal::name(x);                                                                 \
+        else                                                                                       \
+            return as_type<T>(metal::name(as_type<uint>((float)x)));                               \
+    }
+PYMETAL_INTERNAL_BITS(simd_and)
+PYMETAL_INTERNAL_BITS(simd_or)
+PYMETAL_INTERNAL_BITS(simd_xor)
+#undef PYMETAL_INTERNAL_BITS
 
 // The argument's type is the type of the answer.
 template <class T>

@@ -284,10 +284,11 @@ constexpr V from_one(const A& x) {
     return (V)(E)x;
 }
 
+// By const reference, which a vector's element or a bit-field can be bound to.
 template <class V, class... A>
-constexpr V make(A&&... x) {
+constexpr V make(const A&... x) {
   if constexpr (!vector_traits<V>::is_vector)
-    return V(static_cast<A&&>(x)...);
+    return V(x...);
   else if constexpr (sizeof...(A) == 0)
     return V(0);
   else if constexpr (sizeof...(A) == 1)

@@ -54,7 +54,7 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     found = kernels.rewrite(tokens, declarations, names, requested, problems)
     declared = constants.rewrite(tokens, declarations, problems)
     threadgroup.rewrite(tokens, problems)
-    masks.rewrite(tokens)
+    masks.rewrite(tokens, names)
     vectors.rewrite(tokens, names)
     braces.rewrite(tokens)
     literals.rewrite(tokens)

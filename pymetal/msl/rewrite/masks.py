@@ -7,48 +7,44 @@ member taken of it, or initialises `auto`, it is wrapped so that it becomes a ve
 
 from __future__ import annotations
 
+from pymetal.msl.rewrite.names import Names
 from pymetal.msl.tokens import Tokens
 
 _CERTAIN = frozenset(("==", "!=", "<=", ">=", "&&", "||"))
 _KEYWORDS = frozenset(("if", "while", "for", "switch", "return", "sizeof", "decltype", "alignas"))
 
 
-def rewrite(tokens: Tokens) -> None:
+def rewrite(tokens: Tokens, names: Names) -> None:
     """Wrap each of them in pymetal::mask(...)."""
+    vectors = names.vectors | names.perhaps
     for i in range(tokens.count):
         c = tokens.text[i]
         if c == "(":
-            _parentheses(tokens, i)
+            _parentheses(tokens, i, vectors)
         elif c == "auto" and tokens.kind[i + 1] == "name" and tokens.text[i + 2] == "=":
             end = _statement_end(tokens, i + 3)
             if end != -1:
                 _wrap_comparison(tokens, i + 3, end)
 
 
-def _parentheses(tokens: Tokens, i: int) -> None:
+def _parentheses(tokens: Tokens, i: int, vectors: set[str]) -> None:
     end = tokens.partner[i]
     if end >= tokens.count:
         return
     before = tokens.text[i - 1]
     if tokens.kind[i - 1] == "name" and before not in _KEYWORDS:
-        if _is_vector_name(tokens, i - 1):
+        if before in vectors and tokens.text[i - 2] not in (".", "->"):
             for first, last in tokens.arguments(i):
                 _wrap_comparison(tokens, first, last)
     elif before == ")":
         opening = tokens.partner[i - 1]
-        if opening == i - 3 and _is_vector_name(tokens, opening + 1):  # (float4)(a < b)
+        if opening == i - 3 and tokens.text[i - 2] in vectors:  # (float4)(a < b)
             _wrap_comparison(tokens, i + 1, end)
     elif before == ">":
         if _static_cast(tokens, i - 1):
             _wrap_comparison(tokens, i + 1, end)
     elif before != "]" and tokens.text[end + 1] in (".", "["):
         _wrap_comparison(tokens, i + 1, end)
-
-
-def _is_vector_name(tokens: Tokens, i: int) -> bool:
-    """A name that ends in 2, 3 or 4, as those of vectors do."""
-    is_name = tokens.kind[i] == "name" and tokens.text[i - 1] not in (".", "->")
-    return is_name and tokens.text[i][-1] in "234"
 
 
 def _static_cast(tokens: Tokens, closing: int) -> bool:
