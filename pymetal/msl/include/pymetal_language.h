@@ -284,11 +284,27 @@ constexpr V from_one(const A& x) {
     return (V)(E)x;
 }
 
+template <class V>
+constexpr V plain_make() {
+  return V();
+}
+template <class V, class A>
+constexpr V plain_make(const A& x) {
+  if constexpr (is_scalar<V> && is_scalar<plain<A>>)
+    return convert_lane<V, plain<A>>(x);
+  else
+    return V(x);
+}
+template <class V, class A, class B, class... C>
+constexpr V plain_make(const A& a, const B& b, const C&... c) {
+  return V(a, b, c...);
+}
+
 // By const reference, which a vector's element or a bit-field can be bound to.
 template <class V, class... A>
 constexpr V make(const A&... x) {
   if constexpr (!vector_traits<V>::is_vector)
-    return V(x...);
+    return plain_make<V>(x...);
   else if constexpr (sizeof...(A) == 0)
     return V(0);
   else if constexpr (sizeof...(A) == 1)
@@ -301,6 +317,8 @@ template <class T, class A>
 constexpr T convert(const A& x) {
   if constexpr (vector_traits<T>::is_vector)
     return from_one<T, plain<A>>(x);
+  else if constexpr (is_scalar<T> && is_scalar<plain<A>>)
+    return convert_lane<T, plain<A>>(x);
   else
     return static_cast<T>(x);
 }
@@ -308,6 +326,8 @@ template <class T, class A>
 constexpr T c_cast(const A& x) {
   if constexpr (vector_traits<T>::is_vector)
     return from_one<T, plain<A>>(x);
+  else if constexpr (is_scalar<T> && is_scalar<plain<A>>)
+    return convert_lane<T, plain<A>>(x);
   else
     return (T)x;
 }

@@ -33,7 +33,8 @@ class Names:
     """Names that a file declares.
 
     `vectors`: vector types and aliases of them. `perhaps`: template parameters and aliases of
-    unknown types, each of which may turn out to be a vector. `structs`: data members by name.
+    unknown types, each of which may turn out to be a vector. Half and bfloat are among them where
+    both occur: clang has no conversion between the two. `structs`: data members by name.
     """
 
     def __init__(self, tokens: Tokens, declarations: Sequence[Declaration]) -> None:
@@ -41,6 +42,8 @@ class Names:
         self.perhaps: set[str] = set()
         self.structs: dict[str, tuple[Member, ...]] = {}
         text, kind = tokens.text, tokens.kind
+        if "bfloat" in text:
+            self.perhaps |= {"half", "bfloat"}
         for i in range(tokens.count):
             c = text[i]
             if c == "using" and kind[i + 1] == "name" and text[i + 2] == "=":
@@ -68,7 +71,7 @@ class Names:
             return
         if (len(words) == 1 and words[0] in self.vectors) or words[:2] == ["vec", "<"]:
             self.vectors.add(name)
-        elif not (len(words) == 1 and words[0] in SCALARS) and words[0] not in ("struct", "enum"):
+        elif words[0] in self.perhaps or not (len(words) == 1 and words[0] in SCALARS):
             self.perhaps.add(name)
 
     def _struct(self, tokens: Tokens, declaration: Declaration) -> None:

@@ -27,7 +27,7 @@ def rewrite(tokens: Tokens, names: Names) -> None:
         elif tokens.kind[i] != "name":
             continue
         elif word == "static_cast":
-            _static_cast(tokens, i)
+            _static_cast(tokens, i, names)
         elif word in constructed:
             if tokens.text[i + 1] == "(":
                 _constructor(tokens, i, i, i + 1, word in names.vectors)
@@ -125,11 +125,11 @@ def _direct_initialisation(tokens: Tokens, i: int, names: Names) -> None:
         tokens.replace(closing, ")")
 
 
-def _static_cast(tokens: Tokens, i: int) -> None:
+def _static_cast(tokens: Tokens, i: int, names: Names) -> None:
     end = tokens.angle_end(i + 1, declaring=True)
     if end == -1 or not {"*", "&", "&&"}.isdisjoint(tokens.words(i + 2, end)):
         return
-    if all(word in SCALARS for word in tokens.words(i + 2, end)):
+    if all(word in SCALARS - names.perhaps for word in tokens.words(i + 2, end)):
         return
     tokens.replace(i, "pymetal::convert")
 
