@@ -116,8 +116,8 @@ class DiskCache:
         return self.folder / key[:2] / key
 
     def _entries(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """All finished entries; removes what crashed writers left."""
-        for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
+        """All finished entries and precompiled headers; removes what crashed writers left."""
+        for path in self.folder.glob("*/*"):
             try:
                 stat = path.stat()
             except OSError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -45,10 +47,16 @@ def _session_cache(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def cache_dir(tmp_path, monkeypatch):
-    """An empty disk cache and, as in a new process, nothing in memory."""
+    """A disk cache without kernels and, as in a new process, nothing in memory.
+
+    Precompiled headers, which take seconds to make, are those of the session.
+    """
     from pymetal import loading
 
     folder = tmp_path / "cache"
+    headers = Path(os.environ["PYMETAL_CACHE_DIR"]) / "headers"
+    if headers.is_dir():
+        shutil.copytree(headers, folder / "headers")
     monkeypatch.setenv("PYMETAL_CACHE_DIR", str(folder))
     loading.forget()
     yield folder

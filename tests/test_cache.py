@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,7 +16,7 @@ from pymetal.cache import CacheWarning, DiskCache, digest, fetch
 
 
 def entries(folder):
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pch")
 
 
 def never():
@@ -121,8 +122,11 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(tmp_path):
 def test_clear_removes_everything(cache_dir):
     for i in range(5):
         fetch(digest(i), lambda: b"data")
-    assert cache.disk().info().entries == 5
-    assert cache.disk().clear() == 5
+    (cache_dir / "headers").mkdir(exist_ok=True)
+    (cache_dir / "headers" / "0.pch").write_bytes(b"precompiled")
+    count = cache.disk().info().entries
+    assert count >= 6
+    assert cache.disk().clear() == count
     assert cache.disk().info().entries == 0
     assert fetch(digest(0), lambda: b"data") == (b"data", False)
 
@@ -179,3 +183,84 @@ def test_the_packages_own_files_are_part_of_its_fingerprint():
     assert len(cache.package_fingerprint()) == 64
     assert cache.package_fingerprint() == cache.package_fingerprint()
     assert len(cache.cpu_fingerprint()) == 64
+
+
+# --- kernels in the cache -----------------------------------------------------------------------
+
+RUN = """
+import subprocess, sys
+import numpy as np
+if sys.argv[1] == "warm":
+    def refuse(*arguments, **facts):
+        raise SystemExit(f"started {arguments}")
+    subprocess.Popen = refuse
+from pymetal import run_metal_kernel
+x = np.arange(40, dtype=np.float32)
+result = run_metal_kernel("twice", [x], 40, 40, 40, device="cpu")
+np.testing.assert_array_equal(result, float(sys.argv[2]) * x)
+print(sorted({"llvmlite", "ziglang"} & set(sys.modules)))
+"""
+TWICE = """#include <metal_stdlib>
+#include "factor.h"
+kernel void twice(device float* out [[buffer(0)]], device const float* x [[buffer(1)]],
+    uint i [[thread_position_in_grid]])
+{
+    out[i] = FACTOR * x[i];
+}
+"""
+
+
+@pytest.fixture
+def twice(kernels):
+    (kernels / "factor.h").write_text("#define FACTOR 2\n")
+    (kernels / "twice.metal").write_text(TWICE)
+    return kernels
+
+
+def run_in_new_process(state: str, factor: int, **environment: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", RUN, state, str(factor)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def test_a_second_process_compiles_nothing(cache_dir, twice):
+    run_in_new_process("cold", 2)
+    assert run_in_new_process("warm", 2) == "[]"
+
+
+def test_an_edited_include_misses_the_cache(cache_dir, twice):
+    run_in_new_process("cold", 2)
+    (twice / "factor.h").write_text("#define FACTOR 3\n")
+    run_in_new_process("cold", 3)
+    (twice / "factor.h").write_text("#define FACTOR 2\n")
+    run_in_new_process("warm", 2)
+
+
+def test_damaged_kernels_are_compiled_again(cache_dir, twice):
+    run_in_new_process("cold", 2)
+    files = [path for path in cache_dir.rglob("*") if path.is_file()]
+    assert len(files) > 2
+    for path in files:
+        path.write_bytes(path.read_bytes()[:-7])
+    run_in_new_process("cold", 2)
+    run_in_new_process("warm", 2)
+
+
+def test_kernels_run_without_a_cache(tmp_path, twice):
+    (tmp_path / "file").write_text("")
+    run_in_new_process("cold", 2, PYMETAL_CACHE_DIR=str(tmp_path / "file" / "cache"))
+
+
+def test_many_processes_compile_the_same_kernel_at_once(cache_dir, twice):
+    run_in_new_process("cold", 2)  # leaves precompiled headers: the slow part, once
+    for path in entries(cache_dir):
+        path.unlink()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: run_in_new_process("cold", 2), range(4)))
+    run_in_new_process("warm", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from fake_device import FakeDevice, buffer
@@ -105,6 +106,7 @@ def test_needed_constants_are_made_up_and_said(kernels):
 def test_the_cache_command_shows_and_clears(cache_dir, capsys):
     from pymetal.cache import digest, fetch
 
+    shutil.rmtree(cache_dir, ignore_errors=True)  # without the precompiled headers
     fetch(digest("a"), lambda: b"data")
     code, out, _ = command(capsys, "cache", "--json")
     assert code == 0

@@ -97,7 +97,8 @@ def _clang(
         library = headers.precompiled(clang, flags)
         arguments = [*flags, "-include-pch", str(library), *reporter.clang_flags, *stage]
         done = clang.run([*arguments, "-x", "c++", "-", "-o", "-"], program.text.text)
-        if done.returncode == 0 or attempt == 2 or ".pch'" not in done.stderr:
+        refused = ".pch'" in done.stderr or "corrupted precompiled file" in done.stderr
+        if done.returncode == 0 or attempt == 2 or not refused:
             break
         headers.discard(library)  # damaged, or of headers changed meanwhile: once more
     if done.returncode != 0:
