@@ -620,3 +620,27 @@ def test_float_functions_have_bodies(name: str, values: tuple, expected: float, 
     out = np.zeros(1, np.float32)
     run(make(text, "buffer"), out)
     assert out.tolist() == [expected]
+
+
+def test_loops_that_cannot_be_unrolled_as_asked_are_no_cause_for_a_warning(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    text = (
+        """
+    define void @k(ptr %out) {
+      %n = load i32, ptr %out
+      br label %loop
+    loop:
+      %i = phi i32 [ 0, %0 ], [ %next, %loop ]
+      call void @air.wg.barrier(i32 2, i32 1)
+      %next = add i32 %i, 1
+      %more = icmp slt i32 %next, %n
+      br i1 %more, label %loop, label %done, !llvm.loop !90
+    done:
+      ret void
+    }
+    """
+        + BARRIER
+    )
+    make(text, "buffer", more='!90 = distinct !{!90, !91}\n!91 = !{!"llvm.loop.unroll.enable"}')
+    assert capfd.readouterr().err == ""

@@ -261,8 +261,26 @@ _HINT_CALL = re.compile(
 _COMMENT = re.compile(r"^;[^\n]*\n| +; preds = [^\n]*$", re.M)
 
 
-def _optimise(text: str, function: Function) -> str:
+_UNROLL = re.compile(r'!"llvm\.loop\.unroll\.(enable|full|count)"')
+# Other requests of the source's that this pipeline does not follow.
+_LOOP_REQUEST = re.compile(r'!"llvm\.loop\.(vectorize|interleave|distribute)\.')
+
+
+def _unroll(text: str, function: Function) -> str:
+    """Unroll the loops that the source says to unroll, and take the request back.
+
+    LLVM's O2 would write a warning to stderr for each such loop that cannot be unrolled.
+    """
+    text = _LOOP_REQUEST.sub(r'!"pymetal.loop.\1.', text)
+    if not _UNROLL.search(text):
+        return text
     parsed = _parse(text, function)
+    _run(parsed, "sroa", "simplify_cfg", "instruction_combine", "loop_rotate", "loop_unroll")
+    return _UNROLL.sub(r'!"pymetal.loop.unroll.\1"', str(parsed))
+
+
+def _optimise(text: str, function: Function) -> str:
+    parsed = _parse(_unroll(text, function), function)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = False
     options.slp_vectorization = False
