@@ -480,6 +480,45 @@ def test_apples_matrices_are_two_elements_a_lane() -> None:
     }
 
 
+def test_constant_matrices_keep_their_first_two_elements() -> None:
+    zeros = ", ".join(["float 1.0", "float 2.0"] + ["float poison"] * 62)
+    first = ", ".join(["i32 0", "i32 65"])
+    text = f"""
+    define void @k(ptr addrspace(1) %out) {{
+      %a = load <2 x float>, ptr addrspace(1) %out
+      %m = shufflevector <2 x float> %a, <2 x float> poison, <64 x i32> <{
+        ", ".join(["i32 0", "i32 1"] + ["i32 poison"] * 62)
+    }>
+      %e = shufflevector <64 x float> <{zeros}>, <64 x float> %m, <2 x i32> <{first}>
+      store <2 x float> %e, ptr addrspace(1) %out
+      ret void
+    }}"""
+    out = np.array([7, 8], np.float32)
+    run(make(text, "buffer"), out)
+    assert out.tolist() == [1, 8]
+
+
+def test_structs_that_are_values_are_spelt_out() -> None:
+    text = (
+        """
+    %"struct complex" = type { float, float }
+    @last = internal addrspace(3) global [2 x %"struct complex"] undef
+    define void @k(ptr %out, i32 %i) {
+      %p = getelementptr %"struct complex", ptr %out, i32 %i
+      %c = load %"struct complex", ptr %p
+      %f = freeze %"struct complex" %c
+      store %"struct complex" %f, ptr addrspace(3) @last
+      call void @air.wg.barrier(i32 2, i32 1)
+      %re = extractvalue %"struct complex" %f, 0
+      store float %re, ptr %out
+      ret void
+    }
+    """
+        + BARRIER
+    )
+    make(text, "buffer", "thread_index_in_simdgroup")
+
+
 def test_builtins_come_in_the_types_that_kernels_declare() -> None:
     text = """
     define void @k(ptr %out, <2 x i16> %gid, i32 %tid, <3 x i32> %size, i16 %quad, i32 %width) {

@@ -297,7 +297,26 @@ def _optimise(text: str, function: Function) -> str:
     if group:
         inferred = re.compile(rf"^(attributes {group[1]} = [^\n]*?)memory\([^)]*\) ", re.M)
         result = inferred.sub(r"\1", result)
-    return re.sub(r"^(?:target |source_filename)[^\n]*\n", "", result, flags=re.M)
+    result = re.sub(r"^(?:target |source_filename)[^\n]*\n", "", result, flags=re.M)
+    return _spell_out_types(result) if re.search(r"\b(?:insert|extract)value %", result) else result
+
+
+_TYPE_NAME = r'%(?:"[^"]*"|[-\w.$]+)'
+
+
+def _spell_out_types(text: str) -> str:
+    """Replace named structs by their members: structs that are values need no look-up then."""
+    types = dict(re.findall(rf"^({_TYPE_NAME}) = type ([^\n]*)$", text, re.M))
+    text = re.sub(rf"^{_TYPE_NAME} = type [^\n]*\n", "", text, flags=re.M)
+    if not types:
+        return text
+    longest_first = sorted(types, key=len, reverse=True)
+    names = re.compile(rf"(?:{'|'.join(map(re.escape, longest_first))})(?![-\w.$])")
+
+    def spell(match: re.Match[str]) -> str:
+        return names.sub(spell, types[match[0]])
+
+    return names.sub(spell, text)
 
 
 def _check_symbols(text: str, function: Function) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ _SPACE = re.compile(r" ?addrspace\(\d+\)")
 _SPACE_CAST = re.compile(r"\baddrspacecast\b(?= [(p<])")
 _SPACE_IN_NAME = re.compile(r"@llvm\.[\w.]+\.p[1-9]\d*[\w.]*")
 _MATRIX = re.compile(r"<64 x (half|bfloat|float)>")
+_MATRIX_CONSTANT = re.compile(r"(<64 x (?:half|bfloat|float)>) <([^,<>]+, [^,<>]+)[^<>]*>")
 _MATRIX_MASK = re.compile(r"(shufflevector <[^\n]*), <64 x i32> (<[^>\n]*>|\w+)")
 _FROM_MATRIX_MASK = re.compile(r"(shufflevector <64 x [^\n]*, )<(\d+) x i32> (<[^>\n]*>)")
 # Named metadata other than debug information's, comdats, the producer's target.
@@ -96,7 +97,7 @@ def _flatten_matrices(text: str) -> str:
         lambda m: m[0] if m[2] == "64" else f"{m[1]}<{m[2]} x i32> {indices(m[3])}", text
     )
     text = _MATRIX_MASK.sub(to_matrix, text)
-    return _MATRIX.sub(r"<2 x \1>", text)
+    return _MATRIX.sub(r"<2 x \1>", _MATRIX_CONSTANT.sub(r"\1 <\2>", text))
 
 
 _NUMBER = r"(?:%[-\w.$]+|%\"[^\"]*\"|-?\d+|true|false|undef|poison|zeroinitializer)"
