@@ -66,8 +66,8 @@ class CheckResult:
             if file.error:
                 lines += [f"  {line}" for line in file.error.splitlines()]
             for kernel in file.kernels:
-                state = f"{kernel.engine}" if kernel.ok else "FAILED"
-                takes = ", ".join(map(str, kernel.arguments))
+                takes = ", ".join(str(a) for a in kernel.arguments if a.kind != "builtin")
+                state = kernel.engine if kernel.ok else "FAILED"
                 lines.append(f"  {kernel.name}({takes}): {state}")
                 lines += [f"    {note}" for note in kernel.notes]
                 lines += [f"    {line}" for line in kernel.error.splitlines()]

@@ -104,11 +104,11 @@ class Device(Protocol):
     def library_from_metallib(self, data: bytes, name: str) -> DeviceLibrary: ...
 
 
-# Every device there may be, best first: its name and the module that opens it. Such a module has
-# `is_present() -> bool`, cheap, and `open_device() -> Device`.
+# Every device there may be, best first: its name and its package, which has
+# `is_present() -> bool` and `open_device() -> Device`, and imports little before it is opened.
 DEVICES: dict[str, str] = {
-    "metal": "pymetal.metal.device",
-    "cpu": "pymetal.cpu.device",
+    "metal": "pymetal.metal",
+    "cpu": "pymetal.cpu",
 }
 
 

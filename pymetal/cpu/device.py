@@ -39,11 +39,6 @@ _LIMITS = Limits(
 )
 
 
-def is_present() -> bool:
-    """The software device is everywhere."""
-    return True
-
-
 def open_device() -> CpuDevice:
     """Called once, by `pymetal.device`."""
     _set_worker_count()

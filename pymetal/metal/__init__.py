@@ -3,3 +3,25 @@
 `native/metal` talks to Metal; here its reflection, diagnostics and errors become the shared types,
 so that everything above a device is the same on both.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pymetal import _native
+
+if TYPE_CHECKING:
+    from pymetal.metal.device import MetalDevice
+
+
+def is_present() -> bool:
+    """Whether this build has Metal and Metal lists a GPU."""
+    present: bool = _native.metal_is_present()
+    return present
+
+
+def open_device() -> MetalDevice:
+    """The system's GPU. Raises `DeviceError`."""
+    from pymetal.metal import device
+
+    return device.open_device()

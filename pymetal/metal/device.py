@@ -36,12 +36,6 @@ _LOG_LEVELS = {
 _kernel_log = logging.getLogger("pymetal.kernels")
 
 
-def is_present() -> bool:
-    """Whether this build has Metal and Metal lists a GPU."""
-    present: bool = _native.metal_is_present()
-    return present
-
-
 def open_device() -> MetalDevice:
     """The system's GPU. Raises `DeviceError`."""
     try:
