@@ -33,7 +33,7 @@ METAL_FUNC bool any(bool4 x) {
     return x[0] || x[1] || x[2] || x[3];
 }
 
-// By the bits, so that no math mode can assume NaN or infinity away.
+// By the bits. (In the fast math mode clang may still assume that arguments are finite.)
 // I: a signed integer as wide as a lane, which compares to a mask of the vector's own width.
 #define PYMETAL_CLASSIFY_1(V, B, I, EXPONENT, MAGNITUDE, NORMAL)                                   \
     METAL_FUNC B isinf(V x) {                                                                      \
