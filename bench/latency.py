@@ -58,15 +58,21 @@ kernel void edited(
 }
 """
 
-# In a new process: one kernel, then what it took. Prints one JSON line.
+# In a new process: one kernel, then whether LLVM was loaded. Prints one JSON line.
 CHILD = """\
-import sys, json
+import json, subprocess, sys
 import numpy as np
 from pymetal import run_metal_kernel
+{hide}
 x = np.ones((64, 64), np.float32)
 {call}
 print(json.dumps({{"right": bool(right), "llvm": "llvmlite.binding" in sys.modules}}))
 """
+# Clang runs as a process of its own: without processes there is none.
+HIDE_CLANG = """\
+def refuse(*arguments, **options):
+    raise SystemExit(f"a process was started: {arguments}")
+subprocess.Popen = refuse"""
 SHIPPED = """\
 out = run_metal_kernel("matmul", [x, x, 64], (64, 64), (64, 64, 1), (16, 16, 1))
 right = (out == 64).all()"""
@@ -93,11 +99,13 @@ class Process:
     """A new process that runs one kernel: seconds until its result is printed, and what it used."""
 
     def __init__(self, call: str, cwd: Path, cache: Path, hide_clang: bool = False) -> None:
-        environment = {**os.environ, "PYMETAL_CACHE_DIR": str(cache)}
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-        if hide_clang:
-            environment["PYMETAL_CLANG"] = str(cwd / "no-such-clang")
-        command = [sys.executable, "-c", CHILD.format(call=call)]
+        environment = {
+            **os.environ,
+            "PYMETAL_CACHE_DIR": str(cache),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        code = CHILD.format(call=call, hide=HIDE_CLANG if hide_clang else "")
+        command = [sys.executable, "-c", code]
         start = time.perf_counter()
         done = subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
