@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from pymetal.locks import ForkSafeLock
@@ -219,14 +220,18 @@ def package_fingerprint() -> str:
     from pymetal import __version__
 
     root = Path(__file__).parent
-    files: list[tuple[str, int, int]] = []
+    paths: list[str] = []
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if name != "__pycache__")
-        for name in sorted(names):
-            stat = os.stat(os.path.join(folder, name))
-            files.append(
-                (os.path.relpath(folder, root) + "/" + name, stat.st_mtime_ns, stat.st_size)
-            )
+        paths += (os.path.join(folder, name) for name in sorted(names))
+    native = find_spec("pymetal._native")  # elsewhere in an editable install
+    if native is not None and native.origin is not None and native.origin not in paths:
+        paths.append(native.origin)
+    files: list[tuple[str, int, int]] = []
+    for path in paths:
+        with suppress(OSError):  # an editor's temporary file, gone since
+            stat = os.stat(path)
+            files.append((os.path.relpath(path, root), stat.st_mtime_ns, stat.st_size))
     return digest(__version__, files)
 
 
