@@ -19,7 +19,7 @@ from pymetal import _native
 from pymetal.errors import UnsupportedError
 
 # LLVM's target machines and global state are used by one thread at a time.
-_lock = threading.RLock()
+lock = threading.RLock()
 
 
 @cache
@@ -42,6 +42,12 @@ def target_machine() -> Any:
     )
 
 
+@cache
+def target_features() -> str:
+    """The host's features, as LLVM lists them."""
+    return str(llvm.get_host_cpu_features().flatten())
+
+
 def compile_ir(
     texts: Sequence[str],
     entry: str,
@@ -57,10 +63,10 @@ def compile_ir(
     UnsupportedError
         Something is called that nobody defines; `kernel` names the caller.
     """
-    with _lock:
+    with lock:
         machine = target_machine()
         context = llvm.create_context()
-        module, *others = (_parse(text, machine, context) for text in texts)
+        module, *others = (parse(text, machine, context) for text in texts)
         for other in others:
             module.link_in(other)
         _check_symbols(module, kernel)
@@ -74,7 +80,8 @@ def compile_ir(
         return bytes(machine.emit_object(module))
 
 
-def _parse(text: str, machine: Any, context: Any) -> Any:
+def parse(text: str, machine: Any, context: Any) -> Any:
+    """A module of LLVM's, for the host."""
     module = llvm.parse_assembly(text, context)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
