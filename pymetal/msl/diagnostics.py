@@ -26,7 +26,8 @@ _LINE = re.compile(
     r"(?P<severity>fatal error|error|warning|note): (?P<message>.*)$"
 )
 _MARKER = re.compile(r'^# (\d+) "((?:[^"\\]|\\.)*)"')
-_UNSUPPORTED = re.compile(r"unsupported Metal feature: (.+)$")
+_UNSUPPORTED = re.compile(r"^(?:.* is unavailable: )?unsupported Metal feature: (.+)$")
+_INCLUDED = re.compile(r"^In file included from [^\n]*<stdin>:(\d+):", re.M)
 MOST_DIAGNOSTICS = 100
 
 
@@ -79,19 +80,19 @@ class Reporter:
 
     def add_preprocessor_errors(self, stderr: str) -> None:
         """What clang -E wrote: its places are the source's own."""
+        name = self._source.display_name
         for message in _messages(stderr):
-            file = self._source.display_name if message.file == STDIN else message.file
-            text = self._line_of(file, message.line)
-            self._diagnostics.append(
-                Diagnostic(
-                    _severity(message.severity),
-                    message.text,
-                    file,
-                    message.line,
-                    message.column,
-                    text,
-                )
-            )
+            file, line = name if message.file == STDIN else message.file, message.line
+            unsupported = _UNSUPPORTED.match(message.text)
+            included = _INCLUDED.search(stderr)
+            if unsupported and included:  # our header says so; what counts is who included it
+                file, line = name, int(included[1])
+            where = (file, line, 1 if unsupported else message.column, self._line_of(file, line))
+            diagnostic = Diagnostic(_severity(message.severity), message.text, *where)
+            if unsupported:
+                self._unsupported.append((unsupported[1], diagnostic))
+            else:
+                self._diagnostics.append(diagnostic)
 
     def add_compiler_errors(self, stderr: str, program: Program) -> None:
         """What clang wrote of the rewritten text."""
@@ -99,7 +100,9 @@ class Reporter:
         waiting = ""  # an error inside our headers, until a note says which source line led there
         for message in _messages(stderr):
             text = in_metal(message.text)
-            unsupported = _UNSUPPORTED.search(text)
+            unsupported = _UNSUPPORTED.match(text)
+            if unsupported:
+                text = f"unsupported Metal feature: {unsupported[1]}"
             if message.file != STDIN:
                 if message.severity != "note":
                     waiting = text
@@ -113,15 +116,21 @@ class Reporter:
                 continue
             diagnostic = self._original(line, column, kind, text)
             if unsupported:
-                self._unsupported.append((unsupported[1].strip("'"), diagnostic))
+                self._unsupported.append((unsupported[1], diagnostic))
             else:
                 found.append((diagnostic, is_original))
         if waiting:
             found.append((Diagnostic("error", waiting, self._source.display_name), True))
         # Text that the rewriter added repeats mistakes of the source; said once is enough.
         originals = [d for d, is_original in found if is_original and d.severity == "error"]
-        chosen = [d for d, is_original in found if is_original or not originals]
-        self._diagnostics += dict.fromkeys(chosen)
+        said: set[tuple[str, int, int]] = set()
+        for diagnostic, is_original in found:
+            where = (diagnostic.file, diagnostic.line, diagnostic.column)
+            if diagnostic.severity == "error":
+                if where in said or (originals and not is_original):
+                    continue
+                said.add(where)
+            self._diagnostics.append(diagnostic)
         if not self._diagnostics and not self._unsupported:
             raise ToolchainError(f"clang failed without a diagnostic:\n{stderr[-2000:]}")
 

@@ -34,7 +34,6 @@ _IDENT = re.compile(r"^!llvm\.ident = !\{(!\d+)\}$", re.M)
 _GLOBAL = re.compile(
     r'^@(?P<name>"[^"]*"|[-\w.$]+) = (?P<how>[^\n]*?)\bglobal (?P<rest>[^\n]*)$', re.M
 )
-_DEMANGLED = re.compile(r"_ZL?(?:N\w*?)?(\d+)(\w+)")
 
 
 @dataclass
@@ -128,18 +127,13 @@ def _initialisers(text: str) -> str:
 
 def _plain_name(symbol: str) -> str:
     """The last name in a mangled symbol; the symbol itself if it is not mangled."""
-    name = symbol
-    if symbol.startswith("_Z"):
-        position = 2
-        while position < len(symbol):
-            match = re.compile(r"\d+").match(symbol, position)
-            if match:
-                length = int(match[0])
-                name = symbol[match.end() : match.end() + length]
-                position = match.end() + length
-            else:
-                position += 1
-    return name
+    end = re.sub(r"(?:_\d*|\.\d+)?$", "", symbol).removesuffix("E")
+    for length in re.finditer(r"\d+", end):
+        for start in range(length.start(), length.end()):  # Dv4_j1s: 4 counts lanes, 1 letters
+            name = end[length.end() :]
+            if int(end[start : length.end()]) == len(name):
+                return name
+    return symbol
 
 
 def _rename(text: str, symbol: str, name: str) -> str:

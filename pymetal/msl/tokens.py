@@ -52,6 +52,7 @@ class Tokens:
         self._replaced: dict[int, str] = {}
         self._before: dict[int, str] = {}
         self._after: dict[int, str] = {}
+        self._annotated: set[int] = set()
 
     def _match_brackets(self) -> None:
         opened: list[int] = []
@@ -153,63 +154,72 @@ class Tokens:
         """Add `text` in front of token i, outside what was added there before."""
         self._before[i] = text + self._before.get(i, "")
 
+    def annotate(self, i: int, text: str) -> None:
+        """Add `text` in front of token i that repeats parts of the source, mistakes included."""
+        self.insert_before(i, text)
+        self._annotated.add(i)
+
     def insert_after(self, i: int, text: str) -> None:
         """Add `text` behind token i, outside what was added there before."""
         self._after[i] = self._after.get(i, "") + text
 
     def current(self, first: int, last: int) -> str:
         """The text of tokens [first, last) with edits made so far, on one line."""
-        return " ".join(text for i in range(first, last) for _, text, _ in self._pieces(i) if text)
+        return " ".join(text for i in range(first, last) for text, _ in self._pieces(i) if text)
 
-    def _pieces(self, i: int) -> Iterator[tuple[int, str, bool]]:
-        """What token i becomes: (token, text, is original) in order."""
+    def _pieces(self, i: int) -> Iterator[tuple[str, str]]:
+        """What token i becomes, in order: text and its origin, as in `Rewritten.spans`."""
         if i in self._before:
-            yield i, self._before[i], False
-        yield i, self._replaced.get(i, self.text[i]), i not in self._replaced
+            yield self._before[i], "repeated" if i in self._annotated else "edited"
+        yield self._replaced.get(i, self.text[i]), "edited" if i in self._replaced else "kept"
         if i in self._after:
-            yield i, self._after[i], False
+            yield self._after[i], "edited"
 
     def render(self) -> Rewritten:
         """The edited text."""
         out: list[str] = []
-        spans: list[tuple[int, int, bool]] = []  # offset in the result, offset in the source
+        spans: list[tuple[int, int, str]] = []
         length = position = 0
         for i in range(self.count):
             start = self.start[i]
             gap = self.source[position:start]
-            spans.append((length, position, True))
+            spans.append((length, position, "kept"))
             out.append(gap)
             length += len(gap)
-            for _, text, original in self._pieces(i):
+            for text, origin in self._pieces(i):
                 if text:
-                    spans.append((length, start, original))
+                    spans.append((length, start, origin))
                     out.append(text)
                     length += len(text)
             position = start + len(self.text[i])
-        spans.append((length, position, True))
+        spans.append((length, position, "kept"))
         out.append(self.source[position:])
         return Rewritten("".join(out), self.source, spans)
 
 
 @dataclass
 class Rewritten:
-    """An edited text and where its parts came from."""
+    """An edited text and where its parts came from.
+
+    `spans`: offset in `text`, offset in `source`, and "kept" (character by character), "edited"
+    (all of it stands for that place) or "repeated" (it says again what the source says elsewhere).
+    """
 
     text: str
     source: str
-    spans: list[tuple[int, int, bool]]
+    spans: list[tuple[int, int, str]]
 
     def locate(self, line: int, column: int) -> tuple[int, int, bool]:
-        """Line, column and originality of what stands at (line, column), counted from 1.
+        """The source's line and column of what stands at (line, column), counted from 1.
 
-        The last is False inside text that the rewriter added.
+        The last is False for repetitions of the source.
         """
         offset = _offset(self.text, line, column)
         i = max(bisect_right(self.spans, offset, key=lambda span: span[0]) - 1, 0)
-        begin, start, original = self.spans[i]
-        at = start + (offset - begin if original else 0)
+        begin, start, origin = self.spans[i]
+        at = start + (offset - begin if origin == "kept" else 0)
         before = self.source.rfind("\n", 0, at) + 1
-        return self.source.count("\n", 0, before) + 1, at - before + 1, original
+        return self.source.count("\n", 0, before) + 1, at - before + 1, origin != "repeated"
 
 
 def _offset(text: str, line: int, column: int) -> int:

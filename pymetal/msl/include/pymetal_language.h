@@ -252,7 +252,8 @@ constexpr void put(V& out, int& at, const A& x) {
   } else if constexpr (is_scalar<A>) {
     out[at++] = convert_lane<E, A>(x);
   } else {
-    out[at++] = (E)x;
+    static_assert(__is_constructible(E, A), "a vector constructor takes numbers and vectors");
+    if constexpr (__is_constructible(E, A)) out[at++] = (E)x;
   }
 }
 
@@ -280,8 +281,10 @@ constexpr V from_one(const A& x) {
     return (V)convert_lane<E, A>(x);
   else if constexpr (__is_convertible_to(A, V) && !__is_convertible_to(A, E))
     return x;
-  else
+  else if constexpr (__is_constructible(E, A))
     return (V)(E)x;
+  else
+    static_assert(__is_constructible(E, A), "a vector constructor takes numbers and vectors");
 }
 
 template <class V>
@@ -543,8 +546,9 @@ struct alignas(N == 3 ? 4 : N) bool_vector : named_lanes<bool, N> {
   using base::all;
   bool_vector() = default;
   bool_vector(const bool_vector&) = default;
-  constexpr bool_vector(bool b) : base{} {
-    for (int i = 0; i < N; i++) all[i] = b;
+  template <class T, typename enable_if<is_scalar<T>, int>::type = 0>
+  constexpr bool_vector(T b) : base{} {
+    for (int i = 0; i < N; i++) all[i] = b != (T)0;
   }
   template <class T, typename enable_if<__is_integral(T), int>::type = 0>
   constexpr bool_vector(vec<T, N> mask) : base{} {
@@ -730,7 +734,7 @@ using ::packed_bool4;
 template <class To, class From>
 constexpr To as_type(const From& x) {
   static_assert(sizeof(To) == sizeof(From), "as_type needs types of the same size");
-  return __builtin_bit_cast(To, x);
+  if constexpr (sizeof(To) == sizeof(From)) return __builtin_bit_cast(To, x);
 }
 template <class To, class T, int N>
 constexpr To as_type(const metal::packed_vec<T, N>& x) {

@@ -65,7 +65,7 @@ def rewrite(
         kernels.append(kernel)
         if requested is None or kernel.is_template or set(kernel.names) & set(requested):
             annotation = _annotation(tokens, kernel, len(kernels) - 1, attributes, names)
-            tokens.insert_before(start, annotation)
+            tokens.annotate(start, annotation)
         else:
             tokens.insert_before(start, "__attribute__((internal_linkage)) ")
     by_name = {kernel.name: kernel for kernel in kernels}

@@ -45,10 +45,16 @@ def _starts_declaration(tokens: Tokens, i: int) -> bool:
 
 def _declarator_end(tokens: Tokens, i: int) -> int:
     """The `;`, `=`, `,` or `{` behind the first declarator; -1 if that is no plain variable."""
+    is_struct = False
     while i < tokens.count:
         c = tokens.text[i]
         if c in ("*", "&", "&&", ")", "}"):
             return -1
+        if c in ("struct", "union"):
+            is_struct = True
+        elif c == "{" and is_struct:  # its members, declared on the spot
+            i, is_struct = tokens.partner[i], False
+            c = ""
         if c == "<":
             close = tokens.angle_end(i, declaring=True)
             i = close if close != -1 else i
