@@ -1,0 +1,130 @@
+"""The vectorised engine: a kernel as one function that runs a whole simdgroup.
+
+    prepare      canonical text -> instruction objects, loops and branches in normal form
+    scalarise    short vectors and structs taken apart
+    shapes       what is the same in all lanes, or a pattern           (with regions: where lanes
+    walk, lower  control flow and instructions on 32 lanes              part and meet)
+    entry        context -> the copy for full or partial simdgroups
+
+docs/engine.md explains each. What does not fit raises `NotVectorised`, and the reference engine
+runs the kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymetal.air.canonical import NAME, CanonicalFunction
+from pymetal.air.ir import Function, Instruction, Module
+from pymetal.air.ir.layout import Layout
+from pymetal.cpu import jit
+from pymetal.cpu.intrinsics import Barrier, meaning
+from pymetal.cpu.vectorise.emitter import Emitter, Helpers
+from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
+from pymetal.cpu.vectorise.graph import Graph
+from pymetal.cpu.vectorise.lanes import LANES, LaneLayout, Target
+from pymetal.cpu.vectorise.lower import lower
+from pymetal.cpu.vectorise.prepare import prepare
+from pymetal.cpu.vectorise.private import PrivateArrays
+from pymetal.cpu.vectorise.reasons import NotVectorised
+from pymetal.cpu.vectorise.scalarise import Scalariser
+from pymetal.cpu.vectorise.shapes import Shape, Shapes
+from pymetal.cpu.vectorise.walk import Walker
+
+_MAX_INSTRUCTIONS = 20_000  # more would take LLVM longer than a user waits
+
+
+@dataclass(frozen=True)
+class Vectorised:
+    """IR whose `entry` runs one simdgroup; `suspends`: simdgroups wait for each other."""
+
+    ir: str
+    suspends: bool
+    entry: str = "entry"
+
+
+def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) -> Vectorised:
+    """The kernel for threadgroups whose lanes lie as `layout` says.
+
+    Raises
+    ------
+    NotVectorised
+        The kernel does something the vectorised engine does not do.
+    """
+    layout = layout or LaneLayout()
+    kernel = _Kernel(canonical)
+    helpers = Helpers()
+    full = parameter_shapes(canonical, layout)
+    masked = parameter_shapes(canonical, layout if layout.regular else None)
+    shapes = kernel.shapes(full)
+    copies = [kernel.copy("full", shapes, full, helpers)]
+    if masked != full:
+        shapes = kernel.shapes(masked)
+    copies.append(kernel.copy("masked", shapes, masked, helpers))
+    entry = Entry(canonical, layout).text(full, masked)
+    defined = [*copies, *helpers.definitions.values(), entry]
+    helpers.declarations.setdefault(
+        "llvm.cttz.i32", "declare i32 @llvm.cttz.i32(i32, i1) nounwind willreturn memory(none)"
+    )
+    globals_ = str(kernel.constants)
+    return Vectorised(
+        "\n".join([globals_, *helpers.declarations.values(), *defined]), kernel.suspends
+    )
+
+
+class _Kernel:
+    """A canonical function, prepared once for all its copies."""
+
+    def __init__(self, canonical: CanonicalFunction) -> None:
+        self.canonical = canonical
+        self.module, self.function = prepare(canonical.ir, NAME)
+        self.layout = Layout(self.module.types)
+        self.graph = Graph(self.function)
+        self.sites = _sites(self.module, self.function)
+        self.suspends = any(
+            isinstance(what := meaning(i.callee), Barrier) and what.scope == "threadgroup"
+            for i in self.function.instructions
+            if i.opcode == "call"
+        )
+        scalariser = Scalariser(self.function, self.graph, self.layout)
+        scalariser.run()
+        self.matrices = scalariser.matrices
+        count = sum(len(b.instructions) for b in self.function.blocks)
+        if count > _MAX_INSTRUCTIONS:
+            raise NotVectorised(f"{count} instructions, more than {_MAX_INSTRUCTIONS}")
+        self.private = PrivateArrays(self.function, self.layout)
+        self.target = Target.of_features(jit.target_features())
+        self.constants = Module()
+        self.constants.types = self.module.types
+        self.constants.globals = self.module.globals
+
+    def shapes(self, parameters: dict[str, Shape | None]) -> Shapes:
+        return Shapes(
+            self.function, self.graph, self.layout, parameters, self.private, self.matrices
+        )
+
+    def copy(
+        self, name: str, shapes: Shapes, parameters: dict[str, Shape | None], helpers: Helpers
+    ) -> str:
+        """One copy's text."""
+        full = name == "full"
+        emitter = Emitter(self.function, shapes, self.target, helpers, self.sites, full)
+        Walker(emitter, lower).run()
+        mask = "" if full else f"<{LANES} x i1> %mask, "
+        head = f"define internal void @{name}({mask}{parameter_list(self.canonical, parameters)})"
+        first = "  br label %b0"
+        body = "\n".join([*emitter.head, first, *emitter.lines])
+        return f'{head} nounwind "no-builtins" {{\n{body}\n}}\n'
+
+
+def _sites(module: Module, function: Function) -> dict[Instruction, int]:
+    sites = {}
+    for i in function.instructions:
+        if i.opcode == "call" and i.callee.startswith("air."):
+            site = module.attributes(i).get("pymetal.site")
+            if site is not None:
+                sites[i] = int(site)
+    return sites
+
+
+__all__ = ["LaneLayout", "NotVectorised", "Vectorised", "vectorise"]

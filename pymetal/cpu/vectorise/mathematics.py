@@ -1,0 +1,162 @@
+"""Calls of mathematics, and arithmetic of half and bfloat, on 32 lanes."""
+
+from __future__ import annotations
+
+import re
+
+from pymetal.air.ir import Instruction
+from pymetal.cpu.intrinsics import Mathematics
+from pymetal.cpu.vectorise.emitter import Emitter, wide
+from pymetal.cpu.vectorise.lanes import LANES
+from pymetal.cpu.vectorise.reasons import NotVectorised
+
+NARROW = ("half", "bfloat")
+_TYPE_SUFFIX = re.compile(r"(?:\.(?:i\d+|f16|bf16|f32|f64))+$")
+# Operands that LLVM wants as constants or scalars, by position.
+_SCALAR_OPERANDS = {"abs": 1, "ctlz": 1, "cttz": 1, "is.fpclass": 1, "powi": 1}
+
+
+# half and bfloat: computed in float, rounded once
+
+
+def widen(e: Emitter, vector: str, type_: str, count: int = LANES) -> str:
+    """half or bfloat -> float."""
+    text = f"<{count} x {type_}>"
+    floats = f"<{count} x float>"
+    if type_ == "half":
+        return e.let(f"fpext {text} {vector} to {floats}")
+    bits = e.let(f"bitcast {text} {vector} to <{count} x i16>")
+    long = e.let(f"zext <{count} x i16> {bits} to <{count} x i32>")
+    high = e.let(f"shl <{count} x i32> {long}, splat (i32 16)")
+    return e.let(f"bitcast <{count} x i32> {high} to {floats}")
+
+
+def shorten(e: Emitter, vector: str, type_: str, count: int = LANES) -> str:
+    """float -> half or bfloat, to nearest even."""
+    text = f"<{count} x {type_}>"
+    floats, integers = f"<{count} x float>", f"<{count} x i32>"
+    if type_ == "half":
+        return e.let(f"fptrunc {floats} {vector} to {text}")
+    bits = e.let(f"bitcast {floats} {vector} to {integers}")
+    odd = e.let(f"and {integers} {e.let(f'lshr {integers} {bits}, splat (i32 16)')}, splat (i32 1)")
+    bias = e.let(f"add {integers} {odd}, splat (i32 32767)")
+    rounded = e.let(f"add {integers} {bits}, {bias}")
+    nan = e.let(f"fcmp uno {floats} {vector}, {vector}")
+    quiet = e.let(f"or {integers} {bits}, splat (i32 4194304)")
+    chosen = e.let(f"select <{count} x i1> {nan}, {integers} {quiet}, {integers} {rounded}")
+    high = e.let(f"lshr {integers} {chosen}, splat (i32 16)")
+    short = e.let(f"trunc {integers} {high} to <{count} x i16>")
+    return e.let(f"bitcast <{count} x i16> {short} to {text}")
+
+
+def narrow(e: Emitter, i: Instruction) -> str:
+    """An instruction on half or bfloat vectors."""
+    source, result = i.operands[-1].type.text, i.type.text
+    if i.opcode in ("select", "freeze", "bitcast"):
+        return e.vector_of(i)
+    operands = [
+        widen(e, e.vector(o), o.type.text) if o.type.text in NARROW else e.vector(o)
+        for o in i.operands
+    ]
+    flags = " ".join((i.opcode, *i.flags))
+    floats = wide("float")
+    if i.opcode == "fpext":
+        if result == "float":
+            return operands[0]
+        return e.let(f"fpext {floats} {operands[0]} to {wide(result)}")
+    if i.opcode == "fptrunc":
+        value = operands[0]
+        if source == "double":
+            raise NotVectorised("double")
+        return shorten(e, value, result)
+    if i.opcode == "fcmp":
+        return e.let(f"{flags} {i.predicate} {floats} {operands[0]}, {operands[1]}")
+    if i.opcode in ("sitofp", "uitofp"):
+        value = e.let(f"{i.opcode} {wide(source)} {operands[0]} to {floats}")
+        return shorten(e, value, result)
+    if i.opcode in ("fptosi", "fptoui"):
+        return e.let(f"{i.opcode} {floats} {operands[0]} to {wide(result)}")
+    if i.opcode == "fneg":
+        bits = e.let(f"bitcast {wide(source)} {e.vector(i.operands[0])} to {wide('i16')}")
+        flipped = e.let(f"xor {wide('i16')} {bits}, splat (i16 -32768)")
+        return e.let(f"bitcast {wide('i16')} {flipped} to {wide(source)}")
+    value = e.let(f"{flags} {floats} {operands[0]}, {operands[1]}")
+    return shorten(e, value, result)
+
+
+# Integer division, in double: exact for 32 bits
+
+
+def divide(e: Emitter, opcode: str, type_: str, left: str, right: str) -> str:
+    """A quotient or remainder of lanes."""
+    return e.let(f"{opcode} {wide(type_)} {left}, {right}")
+
+
+# Calls
+
+
+def call(e: Emitter, i: Instruction, what: Mathematics | None) -> None:
+    """LLVM's intrinsics, and the runtime's functions of a name."""
+    scalar = e.shapes.shapes[i.name] is not None
+    if what is not None:
+        _runtime(e, i, what, scalar)
+        return
+    flags = " ".join([*(f for f in i.flags if not f.endswith("tail")), ""])
+    type_ = e.type_text(i.type)
+    if scalar:
+        operands = [f"{e.type_text(o.type)} {e.scalar(o)}" for o in i.operands]
+        e.define(i, e.call(type_, i.callee, *operands, flags=flags))
+        return
+    suffix = _TYPE_SUFFIX.search(i.callee)
+    if suffix is None:
+        raise NotVectorised(f"'{i.callee}'")
+    name = i.callee[: suffix.start()]
+    short = name.removeprefix("llvm.")
+    types = suffix.group()[1:].split(".")
+    narrow_ = type_ in NARROW
+    arguments = []
+    for k, operand in enumerate(i.operands):
+        text = e.type_text(operand.type)
+        if _SCALAR_OPERANDS.get(short) == k:
+            arguments.append(f"{text} {e.scalar(operand)}")
+        elif text in NARROW:
+            arguments.append(f"{wide('float')} {widen(e, e.vector(operand), text)}")
+        else:
+            arguments.append(f"{wide(text)} {e.vector(operand)}")
+    types = ["f32" if t in ("f16", "bf16") else t for t in types]
+    if short == "powi":
+        names = [f"v{LANES}{types[0]}", *types[1:]]
+    else:
+        names = [f"v{LANES}{t}" for t in types]
+    result = wide("float") if narrow_ else wide(type_)
+    value = e.call(result, ".".join([name, *names]), *arguments, flags=flags)
+    e.define(i, shorten(e, value, type_) if narrow_ else value)
+
+
+def _runtime(e: Emitter, i: Instruction, what: Mathematics, scalar: bool) -> None:
+    if what.symbol.startswith("pymetal_nextafter_"):
+        raise NotVectorised(f"nextafter of {what.llvm_type}")
+    narrow_ = what.llvm_type in NARROW
+    if scalar:
+        if narrow_:
+            raise NotVectorised(f"{what.name} of {what.llvm_type}")
+        operands = [f"float {e.scalar(o)}" for o in i.operands]
+        e.define(i, e.call("float", what.symbol, *operands))
+        return
+    vectors = [e.vector(o) for o in i.operands]
+    if narrow_:
+        vectors = [widen(e, v, what.llvm_type) for v in vectors]
+    value = by_lane(e, what.symbol, vectors)
+    e.define(i, shorten(e, value, what.llvm_type) if narrow_ else value)
+
+
+def by_lane(e: Emitter, symbol: str, vectors: list[str]) -> str:
+    """Call a function of floats for each lane."""
+    result = "poison"
+    for lane in range(LANES):
+        own = [e.let(f"extractelement {wide('float')} {v}, i64 {lane}") for v in vectors]
+        value = e.call("float", symbol, *(f"float {x}" for x in own))
+        result = e.let(f"insertelement {wide('float')} {result}, float {value}, i64 {lane}")
+    return result
+
+
