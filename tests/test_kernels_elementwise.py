@@ -41,6 +41,17 @@ def test_matrix_add_4_adds_the_tail_too(device, n, suffix):
     np.testing.assert_array_equal(result, rounded_sum(a, b))
 
 
+@pytest.mark.parametrize("suffix", TYPES)
+@pytest.mark.parametrize("first", [1, 2, 3, 4])
+def test_matrix_add_4_takes_arrays_that_start_at_any_element(device, first, suffix):
+    # The kernel casts to vectors of four; a slice is not aligned for them.
+    a = random(np.random.default_rng(2), 100 + first, suffix)[first:]
+    result = run_metal_kernel(
+        f"matrix_add:matrix_add_4{suffix}", [a, a, 100], 100, 25, 25, device=device
+    )
+    np.testing.assert_array_equal(result, rounded_sum(a, a))
+
+
 def test_matrix_add_carries_infinity_nan_and_the_sign_of_zero(device):
     values = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 3e38, 1e-45], np.float32)
     a, b = np.meshgrid(values, values)

@@ -35,6 +35,11 @@ _MATRIX = re.compile(r"<64 x (half|bfloat|float)>")
 _MATRIX_CONSTANT = re.compile(r"(<64 x (?:half|bfloat|float)>) <([^,<>]+, [^,<>]+)[^<>]*>")
 _MATRIX_MASK = re.compile(r"(shufflevector <[^\n]*), <64 x i32> (<[^>\n]*>|\w+)")
 _FROM_MATRIX_MASK = re.compile(r"(shufflevector <64 x [^\n]*, )<(\d+) x i32> (<[^>\n]*>)")
+# An array's memory may start at any of its elements, and a vector cast from it too.
+_VECTOR_ACCESS = re.compile(
+    r"^(\s+(?:%\S+ = load|store) <\d+ x (i8|i16|half|bfloat|i32|float)>[^\n]*?, align )\d+", re.M
+)
+_ELEMENT_BYTES = {"i8": 1, "i16": 2, "half": 2, "bfloat": 2, "i32": 4, "float": 4}
 # Named metadata other than debug information's, comdats, the producer's target.
 _UNNEEDED = re.compile(
     r"^(?:target |source_filename|\$|!(?!\d|llvm\.(?:dbg|module)))[^\n]*\n", re.M
@@ -62,6 +67,7 @@ def flatten(text: str) -> str:
         text = _OUR_THREADGROUP.sub(external, text)
     if "<64 x " in text:
         text = _flatten_matrices(text)
+    text = _VECTOR_ACCESS.sub(lambda m: f"{m[1]}{_ELEMENT_BYTES[m[2]]}", text)
     text = _UNNEEDED.sub("", text)
     if "comdat" in text:
         text = "\n".join(
