@@ -21,6 +21,7 @@ from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
 from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_bytes
+from pymetal.cpu.lanes import LaneLayout, lane_layout
 from pymetal.devices import Binding, Limits, Report, Size
 from pymetal.errors import DeviceError, FunctionNotFoundError, KernelFault, ToolchainError
 from pymetal.source import CompileOptions, Source
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # A source with more kernels is compiled kernel by kernel.
 MAX_KERNELS_AT_ONCE = 16
+# What PYMETAL_ENGINE may be.
+ENGINES = ("auto", "reference", "vectorised")
 MAX_THREADS: int = _native.MAX_THREADS_PER_THREADGROUP
 _LIMITS = Limits(
     max_threads_per_threadgroup=MAX_THREADS,
@@ -122,15 +125,18 @@ class CpuLibrary:
         container, engine = self._container(name), _engine()
         values = sorted((str(key), value) for key, value in constants.items())
 
-        def make() -> bytes:
-            from pymetal.cpu.engines import compile_kernel
+        def compiled(layout: LaneLayout) -> tuple[Compiled, bool]:
+            def make() -> bytes:
+                from pymetal.cpu.engines import compile_kernel
 
-            return compile_kernel(_air(container).canonical(name, constants), engine).to_bytes()
+                canonical = _air(container).canonical(name, constants)
+                return compile_kernel(canonical, engine, layout).to_bytes()
 
-        facts = (values, engine, cpu_fingerprint(), _llvm_fingerprint())
-        data, from_cache = fetch(_key("native", container, name, *facts), make)
-        pipeline = CpuPipeline(Compiled.from_bytes(data))
-        pipeline.report.from_cache = from_cache
+            facts = (values, engine, layout, cpu_fingerprint(), _llvm_fingerprint())
+            data, from_cache = fetch(_key("native", container, name, *facts), make)
+            return Compiled.from_bytes(data), from_cache
+
+        pipeline = CpuPipeline(compiled)
         pipeline.report.compile_seconds = time.perf_counter() - start
         return pipeline
 
@@ -164,16 +170,30 @@ def _air(container: Container) -> Library:
 class CpuPipeline:
     """See `pymetal.devices.Pipeline`."""
 
-    def __init__(self, code: Compiled) -> None:
+    def __init__(self, compiled: Callable[[LaneLayout], tuple[Compiled, bool]]) -> None:
+        """`compiled` gives the code for launches of a layout, and whether it was cached."""
+        layout = LaneLayout()
+        code, from_cache = compiled(layout)
         self.function = code.function
-        self.report = Report(code.engine, notes=list(code.notes))
+        self.report = Report(code.engine, from_cache=from_cache, notes=list(code.notes))
         self.static_threadgroup_memory_bytes = code.threadgroup_bytes
         self.max_total_threads_per_threadgroup = min(
             MAX_THREADS, code.function.max_total_threads_per_threadgroup or MAX_THREADS
         )
         self._buffers = code.buffers
         self._threadgroup_arguments = code.threadgroup_arguments
-        self._native = code.load()
+        self._compiled = compiled
+        self._native = {layout: code.load()}
+
+    def _for(self, layout: LaneLayout) -> _native.Pipeline:
+        """The code for launches of a layout, compiled when the first one comes."""
+        if self.report.engine == "reference":
+            return self._native[LaneLayout()]  # one code for all
+        if layout not in self._native:
+            code, _ = self._compiled(layout)
+            self.report.notes += [n for n in code.notes if n not in self.report.notes]
+            self._native[layout] = code.load()
+        return self._native[layout]
 
     def launch(
         self,
@@ -186,7 +206,7 @@ class CpuPipeline:
             binding.argument.index: binding.array.__array_interface__["data"][0]
             for binding in bindings
         }
-        fault = self._native.launch(
+        fault = self._for(lane_layout(grid, threadgroup)).launch(
             [addresses[index] for index in self._buffers],
             [threadgroup_memory[index] for index in self._threadgroup_arguments],
             grid,
@@ -231,10 +251,10 @@ def _threads(indices: Sequence[int]) -> str:
 
 
 def _engine() -> str:
-    """`PYMETAL_ENGINE`: "reference", or the default, "auto": the fastest that takes the kernel."""
+    """`PYMETAL_ENGINE`: one engine only, or the default, "auto": the fastest that does it."""
     engine = os.environ.get("PYMETAL_ENGINE") or "auto"
-    if engine not in ("auto", "reference"):
-        raise DeviceError(f"PYMETAL_ENGINE is {engine!r}; it is 'auto' or 'reference'")
+    if engine not in ENGINES:
+        raise DeviceError(f"PYMETAL_ENGINE is {engine!r}; it is one of {', '.join(ENGINES)}")
     return engine
 
 

@@ -19,16 +19,17 @@ from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.layout import Layout
 from pymetal.cpu import jit
 from pymetal.cpu.intrinsics import Barrier, meaning
+from pymetal.cpu.lanes import LANES, LaneLayout
 from pymetal.cpu.vectorise.emitter import Emitter, Helpers
 from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
 from pymetal.cpu.vectorise.graph import Graph
-from pymetal.cpu.vectorise.lanes import LANES, LaneLayout, Target
 from pymetal.cpu.vectorise.lower import lower
 from pymetal.cpu.vectorise.prepare import prepare
 from pymetal.cpu.vectorise.private import PrivateArrays
 from pymetal.cpu.vectorise.reasons import NotVectorised
 from pymetal.cpu.vectorise.scalarise import Scalariser
 from pymetal.cpu.vectorise.shapes import Shape, Shapes
+from pymetal.cpu.vectorise.target import Target
 from pymetal.cpu.vectorise.walk import Walker
 
 _MAX_INSTRUCTIONS = 20_000  # more would take LLVM longer than a user waits
@@ -54,12 +55,14 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
     layout = layout or LaneLayout()
     kernel = _Kernel(canonical)
     helpers = Helpers()
-    full = parameter_shapes(canonical, layout)
+    copies = []
+    full = parameter_shapes(canonical, layout) if layout.width else None
     masked = parameter_shapes(canonical, layout if layout.regular else None)
-    shapes = kernel.shapes(full)
-    copies = [kernel.copy("full", shapes, full, helpers)]
-    if masked != full:
-        shapes = kernel.shapes(masked)
+    shapes = kernel.shapes(full or masked)
+    if full is not None:
+        copies.append(kernel.copy("full", shapes, full, helpers))
+        if masked != full:
+            shapes = kernel.shapes(masked)
     copies.append(kernel.copy("masked", shapes, masked, helpers))
     entry = Entry(canonical, layout).text(full, masked)
     defined = [*copies, *helpers.definitions.values(), entry]

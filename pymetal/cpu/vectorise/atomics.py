@@ -74,5 +74,3 @@ end:
   ret void
 }}
 """
-
-

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.values import Value, as_integer
 from pymetal.cpu.intrinsics import CrossLane
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import mathematics
 from pymetal.cpu.vectorise.emitter import ALL, MASK, Emitter, indices, numbers, wide
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.memory import gather
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -52,7 +52,8 @@ def _prepared(e: Emitter, value: Value, what: CrossLane, identity: bool = True) 
     if e.mask is not None and identity:
         neutral = _identity(what, type_)
         vector = e.let(
-            f"select {MASK} {e.mask}, {wide(type_)} {vector}, {wide(type_)} splat ({type_} {neutral})"
+            f"select {MASK} {e.mask}, {wide(type_)} {vector}, "
+            f"{wide(type_)} splat ({type_} {neutral})"
         )
     return vector, type_
 
@@ -109,7 +110,9 @@ def _reduce(e: Emitter, i: Instruction, what: CrossLane) -> None:
             half = count // 2
             text = f"<{count} x {type_}>"
             low, high = (
-                e.let(f"shufflevector {text} {vector}, {text} poison, {indices(range(s, s + half))}")
+                e.let(
+                    f"shufflevector {text} {vector}, {text} poison, {indices(range(s, s + half))}"
+                )
                 for s in (0, half)
             )
             vector = _combine(e, what, f"<{half} x {type_}>", type_, low, high)
@@ -231,9 +234,7 @@ def _broadcast_first(e: Emitter, i: Instruction, what: CrossLane) -> None:
             e.define(i, e.scalar(value))
             return
         type_ = e.type_text(value.type)
-        e.define(
-            i, e.let(f"extractelement {wide(type_)} {e.vector(value)}, i32 {e.first_lane()}")
-        )
+        e.define(i, e.let(f"extractelement {wide(type_)} {e.vector(value)}, i32 {e.first_lane()}"))
         return
     votes = e.splat("i32", e.mask_bits())
     shifts = numbers("i32", [k // 4 * 4 for k in range(LANES)])
@@ -318,7 +319,9 @@ def _variable(e: Emitter, i: Instruction, what: CrossLane) -> str:
     if "rotate" in operation:
         source = e.let(f"and {integers} {source}, splat (i32 {width - 1})")
     inside = e.let(f"icmp ult {integers} {source}, splat (i32 {width})")
-    based = e.let(f"add {integers} {source}, {numbers('i32', [k // width * width for k in range(LANES)])}")
+    based = e.let(
+        f"add {integers} {source}, {numbers('i32', [k // width * width for k in range(LANES)])}"
+    )
     own = numbers("i32", range(LANES))
     source = e.let(f"select {MASK} {inside}, {integers} {based}, {integers} {own}")
     return _pick(e, value, _if_active(e, source))

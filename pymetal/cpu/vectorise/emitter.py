@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pymetal.air.ir import Function, Instruction
-from pymetal.air.ir.types import IntegerType, PointerType, Type, VectorType
+from pymetal.air.ir.types import PointerType, Type, VectorType
 from pymetal.air.ir.values import Constant, Local, Value
-from pymetal.cpu.vectorise.lanes import LANES, Target
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
+from pymetal.cpu.vectorise.target import Target
 
 MASK = f"<{LANES} x i1>"
 ALL = "splat (i1 true)"
@@ -142,7 +143,8 @@ class Emitter:
         if self.mask is None:
             return "0"
         return self._once(
-            "first", lambda: self.call("i32", "llvm.cttz.i32", f"i32 {self.mask_bits()}", "i1 false")
+            "first",
+            lambda: self.call("i32", "llvm.cttz.i32", f"i32 {self.mask_bits()}", "i1 false"),
         )
 
     def _once(self, what: str, make) -> str:  # type: ignore[no-untyped-def]
@@ -268,7 +270,7 @@ class Emitter:
         narrow, target = source.type.text, i.type.text
         base = self.scalar(source)
         shape = self.shapes.of(source)
-        assert shape is not None and isinstance(source.type, IntegerType)
+        assert shape is not None
         if self.mask is None or shape.uniform or (shape.total and not shape.late):
             return self.let(f"{i.opcode} {narrow} {base} to {target}")
         lane = self.first_lane()
@@ -306,7 +308,9 @@ class Emitter:
         if opcode in ("icmp", "fcmp"):
             return self.let(f"{head} {i.predicate} {types[0]} {o[0]}, {o[1]}")
         if opcode == "select":
-            return self.let(f"{head} {', '.join(f'{t} {v}' for t, v in zip(types, o, strict=True))}")
+            return self.let(
+                f"{head} {', '.join(f'{t} {v}' for t, v in zip(types, o, strict=True))}"
+            )
         if opcode in ("fneg", "freeze"):
             return self.let(f"{head} {types[0]} {o[0]}")
         if len(o) == 2:
@@ -380,5 +384,3 @@ def _crossing(function: Function) -> set[str]:
                     if home[operand.name] != place:
                         found.add(operand.name)
     return found
-
-

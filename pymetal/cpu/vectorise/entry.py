@@ -1,7 +1,7 @@
 """The entry: reads the simdgroup's context and picks the copy of the kernel that fits its lanes.
 
-    full     all 32 lanes exist and lie as the code was compiled for: no masks
-    masked   any other simdgroup
+full     all 32 lanes exist and lie as the code was compiled for: no masks
+masked   any other simdgroup
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from itertools import count
 from pymetal import _native
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.air.wrapper import Parameter
+from pymetal.cpu.lanes import LANES, LaneLayout
 from pymetal.cpu.vectorise.emitter import wide
-from pymetal.cpu.vectorise.lanes import LANES, LaneLayout
 from pymetal.cpu.vectorise.shapes import ANY, UNIFORM, Shape
 
 # Positions that differ between lanes; the first two have components.
@@ -52,7 +52,7 @@ def parameter_shapes(
 
 
 def _position(role: str, axis: int, layout: LaneLayout | None) -> Shape | None:
-    if layout is None:
+    if layout is None or not layout.width:
         return None
     if axis == 2:
         return UNIFORM
@@ -72,9 +72,7 @@ def parameter_list(canonical: CanonicalFunction, shapes: dict[str, Shape | None]
     return ", ".join(f"{type_} %p.{name}" for type_, name in _leaves(canonical, shapes))
 
 
-def _leaves(
-    canonical: CanonicalFunction, shapes: dict[str, Shape | None]
-) -> list[tuple[str, str]]:
+def _leaves(canonical: CanonicalFunction, shapes: dict[str, Shape | None]) -> list[tuple[str, str]]:
     leaves = []
     for p in canonical.parameters:
         names = [f"{p.name}.{k}" for k in range(3)] if p.type.startswith("<") else [p.name]
@@ -115,9 +113,7 @@ class Entry:
         address = self.out.let(f"getelementptr i8, ptr {self.bases[struct]}, i64 {offset}")
         return self.out.let(f"load {type_}, ptr {address}, align {8 if type_ == 'ptr' else 4}")
 
-    def text(
-        self, full: dict[str, Shape | None] | None, masked: dict[str, Shape | None]
-    ) -> str:
+    def text(self, full: dict[str, Shape | None] | None, masked: dict[str, Shape | None]) -> str:
         """`full`, `masked`: the parameter shapes of the copies; no full copy if None."""
         out = self.out
         lanes = self.read("lanes", "i32")
@@ -154,7 +150,6 @@ class Entry:
 
     def _values(self) -> dict[str, str]:
         """Each scalar parameter's value, for the simdgroup's first lane."""
-        out = self.out
         tables = {
             "buffer": self.read("buffers", "ptr"),
             "threadgroup": self.read("threadgroup_offsets", "ptr"),
@@ -196,8 +191,10 @@ class Entry:
 
         def splat(scalar: str) -> str:
             one = out.let(f"insertelement {integers} poison, i32 {scalar}, i64 0")
-            return out.let(f"shufflevector {integers} {one}, {integers} poison, "
-                           f"<{LANES} x i32> zeroinitializer")
+            return out.let(
+                f"shufflevector {integers} {one}, {integers} poison, "
+                f"<{LANES} x i32> zeroinitializer"
+            )
 
         lane = "<" + ", ".join(f"i32 {k}" for k in range(LANES)) + ">"
         first = splat(self.read("thread_index_in_threadgroup", "i32"))

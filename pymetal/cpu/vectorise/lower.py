@@ -100,5 +100,3 @@ def _position(e: Emitter, i: Instruction) -> None:
         e.define(i, "0")
         return
     e.define(i, e.let("mul i32 %p.simdgroup, 8"))
-
-

@@ -6,8 +6,8 @@ import re
 
 from pymetal.air.ir import Instruction
 from pymetal.cpu.intrinsics import Mathematics
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.emitter import Emitter, wide
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 NARROW = ("half", "bfloat")
@@ -158,5 +158,3 @@ def by_lane(e: Emitter, symbol: str, vectors: list[str]) -> str:
         value = e.call("float", symbol, *(f"float {x}" for x in own))
         result = e.let(f"insertelement {wide('float')} {result}, float {value}, i64 {lane}")
     return result
-
-

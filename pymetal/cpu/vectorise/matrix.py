@@ -11,8 +11,8 @@ from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import VectorType
 from pymetal.air.ir.values import Constant, Local, Value, as_integer
 from pymetal.cpu.intrinsics import Matrix
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 
@@ -34,7 +34,7 @@ def operand(e: Emitter, value: Value) -> str:
     """A matrix as `<64 x T>`."""
     if isinstance(value, Local):
         return e._fetch(value.name, value.type)
-    assert isinstance(value, Constant) and isinstance(value.type, VectorType)
+    assert isinstance(value, Constant), value
     return value.text
 
 
@@ -184,9 +184,7 @@ def _multiply(e: Emitter, i: Instruction, type_: str) -> None:
         total = _row(e, c, type_, r)
         for k in range(8):
             picked = indices([8 * r + k] * 8)
-            factor = e.let(
-                f"shufflevector <64 x {type_}> {a}, <64 x {type_}> poison, {picked}"
-            )
+            factor = e.let(f"shufflevector <64 x {type_}> {a}, <64 x {type_}> poison, {picked}")
             if e.target.fused_multiply_add:
                 total = e.call(
                     vector,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import I1, FloatType, IntegerType, Type
 from pymetal.air.ir.values import Value
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices, wide
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _SEGMENTS = 8  # more vector loads than this are no better than lane by lane
@@ -173,7 +173,9 @@ def store(e: Emitter, i: Instruction) -> None:
     volatile = "volatile " if "volatile" in i.flags or i.ordering else ""
     if shape is not None and shape.uniform:
         # All lanes store to one place: the last one's value stays.
-        text = e.scalar(value) if e.shapes.uniform(value) else last_active(e, e.vector(value), type_)
+        text = (
+            e.scalar(value) if e.shapes.uniform(value) else last_active(e, e.vector(value), type_)
+        )
         e.do(f"store {volatile}{type_} {text}, ptr {e.scalar(pointer)}, align {align}")
         return
     vector = e.vector(value)
@@ -232,5 +234,3 @@ def last_active(e: Emitter, vector: str, type_: str) -> str:
     zeros = e.call("i32", "llvm.ctlz.i32", f"i32 {e.mask_bits()}", "i1 false")
     lane = e.let(f"sub i32 {LANES - 1}, {zeros}")
     return e.let(f"extractelement {wide(type_)} {vector}, i32 {lane}")
-
-

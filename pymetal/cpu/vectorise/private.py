@@ -11,8 +11,8 @@ from __future__ import annotations
 from pymetal.air.ir import Function, Instruction
 from pymetal.air.ir.layout import Layout
 from pymetal.air.ir.values import Local
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.addresses import gep_terms
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _MAX_BYTES = 16 * 1024  # a lane

@@ -18,6 +18,7 @@ header again, the line starts over there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pymetal.cpu.vectorise.graph import EXIT, Graph
 from pymetal.cpu.vectorise.reasons import NotVectorised
@@ -104,7 +105,7 @@ class Regions:
                 targets.append(block)
             elif block not in self.divergent:
                 continue  # a uniform branch goes one way only
-            for a, b in zip(targets, targets[1:], strict=False):
+            for a, b in pairwise(targets):
                 parent[find(a)] = find(b)
         groups: dict[str, set[str]] = {}
         for block in sorted(apart, key=self.graph.position.__getitem__):

@@ -20,9 +20,9 @@ from pymetal.air.ir.layout import Layout
 from pymetal.air.ir.types import IntegerType
 from pymetal.air.ir.values import Constant, Local, Value, as_integer
 from pymetal.cpu.intrinsics import CrossLane, Mathematics, Matrix, Position, meaning
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.addresses import Terms, gep_terms
 from pymetal.cpu.vectorise.graph import Graph
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.private import PrivateArrays
 from pymetal.cpu.vectorise.regions import Regions
 from pymetal.cpu.vectorise.scalarise import FROM_LANES, LANE_PART
@@ -250,11 +250,10 @@ class Shapes:
         opcode = i.opcode
         late = left.late or right.late
         unsigned, signed = "nuw" in i.flags, "nsw" in i.flags
-        if opcode == "or" and ("disjoint" in i.flags or left.uniform != right.uniform):
-            if "disjoint" in i.flags:
-                opcode = "add"
-                # A sum of disjoint bits carries nothing.
-                unsigned, signed = True, left.signed and right.signed
+        if opcode == "or" and "disjoint" in i.flags:
+            opcode = "add"
+            # A sum of disjoint bits carries nothing.
+            unsigned, signed = True, left.signed and right.signed
         if opcode in ("add", "sub"):
             sign = 1 if opcode == "add" else -1
             offsets = _add(left.offsets, right.offsets, sign)
@@ -323,9 +322,7 @@ class Shapes:
         if opcode == "xor":
             return Shape(tuple((o ^ low) - low for o in left.offsets))
         if opcode == "lshr" and left.multiple >= 1 << number:
-            return Shape(
-                tuple(o >> number for o in left.offsets), max(left.multiple >> number, 1)
-            )
+            return Shape(tuple(o >> number for o in left.offsets), max(left.multiple >> number, 1))
         if opcode in ("udiv", "urem") and number and left.multiple == ANY:
             part = divmod
             index = 0 if opcode == "udiv" else 1
@@ -347,8 +344,9 @@ class Shapes:
             return None
         what = meaning(i.callee)
         if isinstance(what, Position):
-            number = [k % 4 if what.field == "thread_index_in_quadgroup" else k // 4 for k in
-                      range(LANES)]
+            number = [
+                k % 4 if what.field == "thread_index_in_quadgroup" else k // 4 for k in range(LANES)
+            ]
             return Shape(tuple(number), ANY if number[-1] == 3 else 8)
         if isinstance(what, Matrix):
             return None
@@ -359,10 +357,8 @@ class Shapes:
         return None
 
 
-_PATTERNS = frozenset(
-    ["add", "sub", "mul", "shl", "or", "and", "xor", "lshr", "udiv", "urem"]
-    + ["zext", "sext", "trunc"]
-)
+_BITS = frozenset(["shl", "lshr", "and", "or", "xor"])
+_PATTERNS = _BITS | {"add", "sub", "mul", "udiv", "urem", "zext", "sext", "trunc"}
 _SHARED = frozenset(
     ["sum", "product", "min", "max", "bit_and", "bit_or", "bit_xor", "all", "any", "ballot"]
 )

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from pymetal.air.ir import Block, Instruction
 from pymetal.air.ir.values import Constant, Local, Value
+from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.emitter import ALL, MASK, Emitter
 from pymetal.cpu.vectorise.graph import EXIT
-from pymetal.cpu.vectorise.lanes import LANES
 from pymetal.cpu.vectorise.matrix import mask_of_elements
 from pymetal.cpu.vectorise.regions import Component, Node, Region
 

@@ -1,23 +1,8 @@
-"""What code is compiled for: how lanes lie in their threadgroup, and what the processor has."""
+"""What the processor has that the code may use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-LANES = 32
-
-
-@dataclass(frozen=True)
-class LaneLayout:
-    """`width` lanes lie in a row of x, the next ones in the next row of y: 32, or a power of two
-    below it. Threadgroups with other widths are run by masks.
-
-    regular  every simdgroup of a launch has the layout; else, where threadgroups are cut off at
-             the grid's edge, lanes may lie anyhow
-    """
-
-    width: int = LANES
-    regular: bool = True
 
 
 @dataclass(frozen=True)
