@@ -119,7 +119,7 @@ _SHIFT = re.compile(
     re.M,
 )
 _TO_INTEGER = re.compile(
-    r"^(  (%\S+) = )fpto([su])i (\S+|<\d+ x \w+>) (%\S+|.*?) to (i\d+|<\d+ x i\d+>)"
+    r"^(  (%\S+) = )fpto([su])i (<\d+ x \w+>|\S+) (%\S+|.*?) to (i\d+|<\d+ x i\d+>)"
     r"((?:, !\w+ !\d+)*)$",
     re.M,
 )

@@ -117,6 +117,21 @@ class Tokens:
             parts.append((first, end))
         return parts
 
+    def expression_end(self, i: int) -> int:
+        """The `,`, `;` or closing bracket behind the expression that starts at i."""
+        while i < self.count:
+            c = self.text[i]
+            if c in _CLOSERS:
+                i = self.partner[i]
+            elif c in (",", ";", ")", "]", "}"):
+                return i
+            elif c == "<" and self.kind[i - 1] == "name":
+                close = self.angle_end(i)
+                if close != -1 and self.text[close + 1] in ("(", "{", "::"):
+                    i = close
+            i += 1
+        return self.count
+
     def attribute_end(self, i: int) -> int:
         """The last `]` of the attribute list `[[...]]` that starts at i, or -1 if none does."""
         if self.text[i] != "[" or self.text[i + 1] != "[":

@@ -22,9 +22,7 @@ def rewrite(tokens: Tokens, names: Names) -> None:
         if c == "(":
             _parentheses(tokens, i, vectors)
         elif c == "auto" and tokens.kind[i + 1] == "name" and tokens.text[i + 2] == "=":
-            end = _statement_end(tokens, i + 3)
-            if end != -1:
-                _wrap_comparison(tokens, i + 3, end)
+            _wrap_comparison(tokens, i + 3, tokens.expression_end(i + 3))
 
 
 def _parentheses(tokens: Tokens, i: int, vectors: set[str]) -> None:
@@ -58,19 +56,6 @@ def _wrap_comparison(tokens: Tokens, first: int, last: int) -> None:
     if _compares(tokens, first, last):
         tokens.insert_before(first, "pymetal::mask(")
         tokens.insert_after(last - 1, ")")
-
-
-def _statement_end(tokens: Tokens, i: int) -> int:
-    while i < tokens.count:
-        c = tokens.text[i]
-        if c in ("(", "[", "{"):
-            i = tokens.partner[i]
-        elif c in (";", ","):
-            return i
-        elif c in (")", "}", "]"):
-            return -1
-        i += 1
-    return -1
 
 
 def _compares(tokens: Tokens, first: int, last: int) -> bool:

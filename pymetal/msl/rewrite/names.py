@@ -35,6 +35,7 @@ class Names:
     `vectors`: vector types and aliases of them. `perhaps`: template parameters and aliases of
     unknown types, each of which may turn out to be a vector. Half and bfloat are among them where
     both occur: clang has no conversion between the two. `structs`: data members by name.
+    `variables`: what is declared with a vector's type somewhere in the file.
     """
 
     def __init__(self, tokens: Tokens, declarations: Sequence[Declaration]) -> None:
@@ -42,7 +43,7 @@ class Names:
         self.perhaps: set[str] = set()
         self.structs: dict[str, tuple[Member, ...]] = {}
         text, kind = tokens.text, tokens.kind
-        if "bfloat" in text:
+        if any(word.startswith("bfloat") for word in text):
             self.perhaps |= {"half", "bfloat"}
         for i in range(tokens.count):
             c = text[i]
@@ -56,6 +57,11 @@ class Names:
                     self._alias(tokens, text[end - 1], i + 1, end - 1)
             elif c in ("typename", "class") and kind[i + 1] == "name" and text[i - 1] in ("<", ","):
                 self.perhaps.add(text[i + 1])
+        self.variables = {
+            text[i + 1]
+            for i in range(tokens.count)
+            if text[i] in self.vectors and kind[i + 1] == "name"
+        }
         for declaration in declarations:
             if declaration.kind == "class":
                 self._struct(tokens, declaration)

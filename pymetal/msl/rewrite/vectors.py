@@ -24,6 +24,8 @@ def rewrite(tokens: Tokens, names: Names) -> None:
         word = tokens.text[i]
         if word == "(":
             _c_cast(tokens, i, names)
+        elif word in ("++", "--"):
+            _step(tokens, i, names)
         elif tokens.kind[i] != "name":
             continue
         elif word == "static_cast":
@@ -108,21 +110,32 @@ def _is_value(tokens: Tokens, i: int) -> bool:
 
 
 def _direct_initialisation(tokens: Tokens, i: int, names: Names) -> None:
-    """`float4 v(a, b);` initialises; `float4 v(float a);` declares a function."""
-    if tokens.text[i] not in names.vectors or tokens.text[i + 2] not in ("(", "{"):
+    """`float4 v(a, b), w(c);` initialises; `float4 v(float a);` declares a function."""
+    if tokens.text[i] not in names.vectors:
         return
-    opening = i + 2
-    closing = tokens.partner[opening]
-    if tokens.text[closing + 1] not in (";", ",") or tokens.text[opening + 1] in (")", "}"):
-        return
-    inner = tokens.text[opening + 1]
-    names_type = inner in names.vectors and tokens.text[opening + 2] not in ("(", "{")
-    if names_type or not _is_value(tokens, opening + 1):
-        return
-    tokens.insert_after(i + 1, f" = pymetal::make<{tokens.text[i]}>")
-    if tokens.text[opening] == "{":
-        tokens.replace(opening, "(")
-        tokens.replace(closing, ")")
+    name = i + 1
+    while tokens.kind[name] == "name":
+        opening = name + 1
+        if tokens.text[opening] in ("(", "{"):
+            closing = tokens.partner[opening]
+            inner, follows = tokens.text[opening + 1], tokens.text[opening + 2]
+            names_type = inner in names.vectors and follows not in ("(", "{")
+            if tokens.text[closing + 1] not in (";", ",") or inner in (")", "}") or names_type:
+                return
+            if not _is_value(tokens, opening + 1):
+                return
+            tokens.insert_after(name, f" = pymetal::make<{tokens.text[i]}>")
+            if tokens.text[opening] == "{":
+                tokens.replace(opening, "(")
+                tokens.replace(closing, ")")
+            end = closing + 1
+        elif tokens.text[opening] == "=":
+            end = tokens.expression_end(opening + 1)
+        else:
+            end = opening
+        if tokens.text[end] != ",":
+            return
+        name = end + 1
 
 
 def _static_cast(tokens: Tokens, i: int, names: Names) -> None:
@@ -132,6 +145,18 @@ def _static_cast(tokens: Tokens, i: int, names: Names) -> None:
     if all(word in SCALARS - names.perhaps for word in tokens.words(i + 2, end)):
         return
     tokens.replace(i, "pymetal::convert")
+
+
+def _step(tokens: Tokens, i: int, names: Names) -> None:
+    """`v++` or `++v` where v may be a vector; anything of that name steps the same way."""
+    step = "1" if tokens.text[i] == "++" else "-1"
+    after = tokens.text[i + 1] in names.variables
+    if tokens.text[i - 1] in names.variables and tokens.text[i - 2] not in (".", "->"):
+        tokens.replace(i, f", {step})")
+        tokens.insert_before(i - 1, "pymetal::add_after(")
+    elif after and tokens.text[i + 2] not in (".", "->", "[", "(", "::"):
+        tokens.replace(i, "pymetal::add_before(")
+        tokens.insert_after(i + 1, f", {step})")
 
 
 def _c_cast(tokens: Tokens, i: int, names: Names) -> None:
