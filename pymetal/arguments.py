@@ -14,7 +14,6 @@ behind the caller's back except a Python float, which becomes the nearest value 
 
 from __future__ import annotations
 
-import reprlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +32,7 @@ from pymetal.datatypes import (
 from pymetal.devices import Binding
 from pymetal.errors import ArgumentError
 from pymetal.scalars import Misfit, convert_number
+from pymetal.shown import shown
 
 Array = np.ndarray[Any, Any]
 
@@ -288,4 +288,4 @@ def _sequence(value: Any, length: int, kind: DataType, what: str) -> Sequence[An
 
 
 def _came(value: Any) -> str:
-    return f"{type(value).__name__} {reprlib.repr(value)}"
+    return f"{type(value).__name__} {shown(value)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pymetal.errors import ArgumentError, FunctionNotFoundError
+from pymetal.shown import shown
 
 PathLike = str | os.PathLike[str]
 
@@ -47,7 +48,7 @@ def find(name: str, kernel_dirs: Sequence[PathLike] | PathLike | None = None) ->
         return Found(path, function or path.stem)
     if not file or "\0" in file or os.sep in file:
         raise FunctionNotFoundError(
-            f"no kernel {name!r}: a name is NAME, FILE:NAME or a path that ends in .metal"
+            f"no kernel {shown(name)}: a name is NAME, FILE:NAME or a path that ends in .metal"
         )
     shipped = shipped_dir()
     folders = [*search_path(kernel_dirs), shipped]
@@ -64,6 +65,10 @@ def search_path(kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> lis
         kernel_dirs = ()
     elif isinstance(kernel_dirs, (str, os.PathLike)):
         kernel_dirs = (kernel_dirs,)
+    if not isinstance(kernel_dirs, (tuple, list)) or not all(
+        isinstance(folder, (str, os.PathLike)) for folder in kernel_dirs
+    ):
+        raise ArgumentError(f"kernel_dirs is a path or a list of paths, got {shown(kernel_dirs)}")
     named = os.environ.get("PYMETAL_KERNEL_PATH", "").split(os.pathsep)
     return [
         *map(Path, kernel_dirs),

@@ -15,6 +15,7 @@ import numpy as np
 
 from pymetal.devices import Limits, Pipeline, Size
 from pymetal.errors import LaunchError
+from pymetal.shown import shown
 
 # Positions in the grid are 32-bit in MSL; total counts are 64-bit in both devices.
 MAX_DIMENSION = 2**32 - 1
@@ -27,9 +28,12 @@ def size(value: Any, what: str) -> Size:
     """One to three positive ints as (x, y, z)."""
     if value is None:
         raise LaunchError(f"{what} is missing: give 1 to 3 numbers of threads")
-    parts = tuple(value) if isinstance(value, (tuple, list, np.ndarray)) else (value,)
+    several = isinstance(value, (tuple, list)) or (
+        isinstance(value, np.ndarray) and value.ndim == 1
+    )
+    parts = tuple(value) if several else (value,)
     if not 1 <= len(parts) <= 3:
-        raise LaunchError(f"{what} {value!r} has {len(parts)} dimensions; Metal has 1 to 3")
+        raise LaunchError(f"{what} {shown(value)} has {len(parts)} dimensions; Metal has 1 to 3")
     sizes: list[int] = []
     for part in parts:
         try:
@@ -38,12 +42,14 @@ def size(value: Any, what: str) -> Size:
             sizes.append(operator.index(part))
         except TypeError:
             raise LaunchError(
-                f"{what} {value!r}: {part!r} is {type(part).__name__}, not an int"
+                f"{what} {shown(value)}: {shown(part)} is {type(part).__name__}, not an int"
             ) from None
     if min(sizes) < 1:
-        raise LaunchError(f"{what} {value!r}: each dimension must be at least 1")
+        raise LaunchError(f"{what} {shown(value)}: each dimension must be at least 1")
     if max(sizes) > MAX_DIMENSION:
-        raise LaunchError(f"{what} {value!r}: a dimension may be at most {MAX_DIMENSION} threads")
+        raise LaunchError(
+            f"{what} {shown(value)}: a dimension may be at most {MAX_DIMENSION} threads"
+        )
     x, y, z = (*sizes, 1, 1)[:3]
     return x, y, z
 
@@ -108,13 +114,19 @@ def threadgroup_memory(
             )
         if isinstance(length, bool) or not isinstance(length, (int, np.integer)):
             raise LaunchError(
-                f"{function.name}: threadgroup_memory[{index}] is {length!r}, not a number of bytes"
+                f"{function.name}: threadgroup_memory[{index}] is {shown(length)}, "
+                "not a number of bytes"
+            )
+        if length > limits.max_threadgroup_memory_bytes:
+            raise LaunchError(
+                f"{function.name}: threadgroup_memory[{index}] is {shown(length)} bytes of "
+                f"threadgroup memory; the device has {limits.max_threadgroup_memory_bytes}"
             )
         if length < 1 or length % THREADGROUP_MEMORY_MULTIPLE:
             up = max(1, -(-int(length) // THREADGROUP_MEMORY_MULTIPLE))
             raise LaunchError(
-                f"{function.name}: threadgroup_memory[{index}] is {length} bytes; Metal takes "
-                f"positive multiples of {THREADGROUP_MEMORY_MULTIPLE}. "
+                f"{function.name}: threadgroup_memory[{index}] is {shown(length)} bytes; Metal "
+                f"takes positive multiples of {THREADGROUP_MEMORY_MULTIPLE}. "
                 f"Try {up * THREADGROUP_MEMORY_MULTIPLE}."
             )
     static = pipeline.static_threadgroup_memory_bytes

@@ -15,6 +15,7 @@ from pymetal.errors import ArgumentError, CompileError, FunctionNotFoundError, L
 from pymetal.kernel import Kernel
 from pymetal.locks import ForkSafeLock
 from pymetal.scalars import Misfit, convert_number
+from pymetal.shown import shown
 from pymetal.source import CompileOptions, MathMode, Source
 
 Constants = Mapping[str | int, Any]
@@ -196,7 +197,7 @@ def _checked_constants(function: Function, constants: Constants) -> dict[str, An
         declared = by_key.get(key)
         if declared is None:
             raise ArgumentError(
-                f"{function.name} has no function constant {key!r}; it has {listed}",
+                f"{function.name} has no function constant {shown(key)}; it has {listed}",
                 argument=str(key),
             )
         if declared.name in values:
@@ -224,7 +225,7 @@ def _constant(function: Function, constant: FunctionConstant, value: Any) -> Any
         if kind.is_scalar:
             return convert_number(value, kind).item()
         if not isinstance(value, (tuple, list)) or len(value) != kind.count:
-            raise Misfit(f"{constant.type_name} takes {kind.count} numbers, got {value!r}")
+            raise Misfit(f"{constant.type_name} takes {kind.count} numbers, got {shown(value)}")
         return tuple(convert_number(item, kind).item() for item in value)
     except Misfit as misfit:
         raise ArgumentError(

@@ -13,6 +13,7 @@ import numpy as np
 from pymetal.air.function import Argument
 from pymetal.datatypes import argument_dtype, data_type
 from pymetal.errors import ArgumentError
+from pymetal.shown import shown
 
 Shape = int | tuple[int, ...]
 
@@ -92,7 +93,7 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
     if isinstance(shape, (tuple, list)):
         parts = shape
     elif isinstance(shape, (str, bytes, float)) or shape is None:
-        raise ArgumentError(f"output shape {shape!r} is not an int or a tuple of ints")
+        raise ArgumentError(f"output shape {shown(shape)} is not an int or a tuple of ints")
     else:
         parts = (shape,)
     sizes: list[int] = []
@@ -103,17 +104,19 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
             sizes.append(operator.index(part))
         except TypeError:
             raise ArgumentError(
-                f"output shape {shape!r} is not an int or a tuple of ints: {part!r} is "
+                f"output shape {shown(shape)} is not an int or a tuple of ints: {shown(part)} is "
                 f"{type(part).__name__}"
             ) from None
     if any(size < 0 for size in sizes):
-        raise ArgumentError(f"output shape {tuple(sizes)} has a negative dimension")
+        raise ArgumentError(f"output shape {shown(tuple(sizes))} has a negative dimension")
+    if max(sizes, default=0) >= 1 << 63:
+        raise ArgumentError(f"output shape {shown(tuple(sizes))} is more than any memory holds")
     return tuple(sizes)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     try:
         converted: np.dtype[Any] = np.dtype(dtype)
-    except TypeError as error:
-        raise ArgumentError(f"output dtype {dtype!r} is not a NumPy dtype ({error})") from None
+    except (TypeError, ValueError, KeyError, SyntaxError) as error:
+        raise ArgumentError(f"output dtype {shown(dtype)} is not a NumPy dtype ({error})") from None
     return converted

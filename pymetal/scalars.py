@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pymetal.datatypes import DataType, scalar_dtype
+from pymetal.shown import shown
 
 
 class Misfit(Exception):  # noqa: N818 - becomes an ArgumentError where the argument is known
@@ -39,15 +40,17 @@ def _float_of(value: np.generic) -> Any:
 def _bool(value: Any) -> Any:
     if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
         return np.bool_(value)
-    raise Misfit(f"got {type(value).__name__} {value} for bool; pass True or False")
+    raise Misfit(f"got {type(value).__name__} {shown(value)} for bool; pass True or False")
 
 
 def _int(value: Any, kind: DataType) -> Any:
     if not isinstance(value, int):
-        raise Misfit(f"got {type(value).__name__} {value} for {kind.scalar}; pass an int")
+        raise Misfit(f"got {type(value).__name__} {shown(value)} for {kind.scalar}; pass an int")
     limits = np.iinfo(kind.dtype)
     if not limits.min <= value <= limits.max:
-        raise Misfit(f"{value} is out of range: {kind.scalar} holds {limits.min} to {limits.max}")
+        raise Misfit(
+            f"{shown(value)} is out of range: {kind.scalar} holds {limits.min} to {limits.max}"
+        )
     return kind.dtype.type(value)
 
 
@@ -56,14 +59,14 @@ def _float(value: Any, kind: DataType) -> Any:
     try:
         wide = float(value)
     except OverflowError:
-        raise Misfit(f"{value} is out of range of {kind.scalar}") from None
+        raise Misfit(f"{shown(value)} is out of range of {kind.scalar}") from None
     with np.errstate(over="ignore"):
         narrow = dtype.type(wide)
     if math.isfinite(wide) and not math.isfinite(float(narrow)):
-        raise Misfit(f"{value} is out of range: it would become infinite in {kind.scalar}")
+        raise Misfit(f"{shown(value)} is out of range: it would become infinite in {kind.scalar}")
     if isinstance(value, int) and int(narrow) != value:
         raise Misfit(
-            f"the int {value} is not exact in {kind.scalar} (nearest is {float(narrow):.17g}); "
-            "pass a float to round it"
+            f"the int {shown(value)} is not exact in {kind.scalar} "
+            f"(nearest is {float(narrow):.17g}); pass a float to round it"
         )
     return narrow

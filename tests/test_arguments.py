@@ -89,6 +89,7 @@ def test_an_int_for_a_float_must_be_exact():
     assert "is not exact in float" in refusal("constant float& x", 2**24 + 1)
     assert "is out of range" in refusal("constant half& x", 70000)
     assert "is out of range" in refusal("constant float& x", 10**400)
+    assert "<int of 16610 bits> is out of range" in refusal("constant uint& n", 10**5000)
 
 
 def test_bools_are_only_bools():

@@ -112,6 +112,8 @@ def test_threadgroup_arguments_need_a_length():
         ({0: True}, "not a number of bytes"),
         ({0: 16, 1: 16}, "has no [[threadgroup(1)]] argument; it has 0"),
         ({0: 32784}, "the device has 32768"),
+        ({0: 10**5000}, "is <int of 16610 bits> bytes"),
+        ({0: -(10**5000)}, "is <int of 16610 bits> bytes"),
         (64, "is int, not a dict"),
     ],
 )
