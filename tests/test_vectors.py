@@ -136,7 +136,7 @@ def test_operators_of_vectors_and_scalars():
     accepted(
         "float4 v = 1; v += 2; v = 2 * v - v / 3 + 1.0h; v *= v; v = -v; v.xy += 1;",
         "half4 h = 1.0h; h = h * 2.0h; int4 i = 1; i = i % 3 << 2 & ~i | 1; i ^= 3;",
-        "i++; --i; int4 j = i++ + --i; int n = 0; n++; for (int4 q = 0; n < 1; q++) n++;",
+        "i++; --i; int4 j = i++ + --i; int t = 0; t++; for (int4 q = 0; t < 2; q++) t++;",
         "uint3 u = uint3(1, 2, 3) >> 1; bfloat2 b = bfloat2(1); b = b * bfloat(2) + b;",
         "v = v < 2 ? v : 0; bool4 m = v < v && i == 1 || !(v > 1); bool2 n = v.xy >= v.zw;",
     )
