@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pymetal.errors import ArgumentError, FunctionNotFoundError
@@ -50,16 +51,20 @@ def find(name: str, kernel_dirs: Sequence[PathLike] | PathLike | None = None) ->
         raise FunctionNotFoundError(
             f"no kernel {shown(name)}: a name is NAME, FILE:NAME or a path that ends in .metal"
         )
-    shipped = shipped_dir()
-    folders = [*search_path(kernel_dirs), shipped]
+    # Strings, not Paths: this runs at each call of run_metal_kernel.
+    folders = search_path(kernel_dirs)
     for folder in folders:
-        path = folder / f"{file}.metal"
-        if os.path.isfile(path):
-            return Found(path, function or file, shipped=folder is shipped)
-    raise _not_found(file, folders)
+        candidate = os.path.join(folder, f"{file}.metal")
+        if os.path.isfile(candidate):
+            return Found(Path(candidate), function or file)
+    shipped = shipped_dir()
+    path = shipped / f"{file}.metal"
+    if path.is_file():
+        return Found(path, function or file, shipped=True)
+    raise _not_found(file, [*map(Path, folders), shipped])
 
 
-def search_path(kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> list[Path]:
+def search_path(kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> list[str]:
     """The folders searched before the shipped kernels, in order."""
     if kernel_dirs is None:
         kernel_dirs = ()
@@ -71,12 +76,13 @@ def search_path(kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> lis
         raise ArgumentError(f"kernel_dirs is a path or a list of paths, got {shown(kernel_dirs)}")
     named = os.environ.get("PYMETAL_KERNEL_PATH", "").split(os.pathsep)
     return [
-        *map(Path, kernel_dirs),
-        Path("kernels"),
-        *(Path(folder).expanduser() for folder in named if folder),
+        *map(os.fspath, kernel_dirs),
+        "kernels",
+        *(os.path.expanduser(folder) for folder in named if folder),
     ]
 
 
+@cache
 def shipped_dir() -> Path:
     """The kernels installed with PyMetal; in a source checkout, its `kernels` folder."""
     package = Path(__file__).parent

@@ -50,14 +50,14 @@ class _Loaded:
         )
 
 
-_loaded: dict[tuple[Device, Path], _Loaded] = {}
+_loaded: dict[tuple[Device, str], _Loaded] = {}
 _libraries: OrderedDict[tuple[Device, str], Library] = OrderedDict()
 _lock = ForkSafeLock()
 
 
 def library_of(found: Found, device: Device) -> Library:
     """The library of a kernel file as the file is now."""
-    key = (device, found.path.absolute())
+    key = (device, os.path.abspath(found.path))
     with _lock:
         loaded = _loaded.get(key)
         if loaded is None or not loaded.is_current():
