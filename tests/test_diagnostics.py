@@ -119,6 +119,7 @@ def test_messages_speak_metal(statement, message):
         ("kernel void k(uint2 p [[thread_index_in_threadgroup]]) {}", "is 'uint2'; it can be uint"),
         ("kernel void k(device uint* p [[thread_position_in_grid]]) {}", "must be a value"),
         ("kernel void k() {}\nkernel void k(device int* p) {}", "redefinition of kernel 'k'"),
+        ("kernel void k(device int* p [[function_constant(no)]]) {}", "names no function constant"),
         ("kernel void k(device Nothing* p) {}", "unknown type name 'Nothing'"),
         ("float g = 1;\nkernel void k(device float* p) { p[0] = g++; }", "variable 'g' outlives"),
     ],

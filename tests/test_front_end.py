@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from front_end import HEADER, compile_text, reflect
 
+import pymetal
 from pymetal.air.container import Container
 from pymetal.air.module import Module
 from pymetal.errors import CompileError, FunctionNotFoundError, ToolchainError, UnsupportedError
@@ -163,6 +165,23 @@ def test_function_constants_are_listed_and_switch_arguments():
     constants = {c.name: (c.index, c.type_name, c.required) for c in function.constants}
     assert constants == {"has_bias": (3, "bool", True), "width": (1, "uint", False)}
     assert function.arguments[1].enabled_by == "has_bias"
+
+
+def test_function_constants_in_namespaces_switch_arguments(device):
+    text = """
+    namespace tuning { constant bool on [[function_constant(0)]]; }
+    kernel void k(device float* out,
+                  device const float* x [[buffer(1), function_constant(tuning::on)]]) {
+        if (tuning::on) { out[0] = x[0]; } else { out[0] = -1; }
+    }
+    """
+    assert reflect(text, "k").arguments[1].enabled_by == "on"
+    library = pymetal.compile(HEADER + text, device=device)
+    off = library.kernel("k", constants={"on": False})
+    assert off(pymetal.output(1), grid=1, threadgroup=1)[0] == -1
+    on = library.kernel("k", constants={"on": True})
+    five = np.array([5], np.float32)
+    assert on(pymetal.output(1), five, grid=1, threadgroup=1)[0] == 5
 
 
 def test_threadgroup_variables_of_each_instance_are_apart():

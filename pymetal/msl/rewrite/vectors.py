@@ -85,8 +85,7 @@ def _constructor(tokens: Tokens, first: int, last: int, opening: int, is_vector:
         return  # a splat, which clang has
     if tokens.kind[start - 1] == "name" and before not in _BEFORE_CAST and start > 0:
         return  # a declaration: const V (x)
-    if is_vector and any(_is_type_word(w) for w in inside[:1]) and tokens.kind[opening + 2] in (
-        "name", "") and tokens.text[opening + 2] not in ("",):  # fmt: skip
+    if is_vector and _is_type_word(inside[0]) and tokens.kind[opening + 2] == "name":
         return  # a function type: V(float x)
     type_text = tokens.current(first, last + 1)
     tokens.remove(start, last + 1)
