@@ -88,7 +88,8 @@ def test_fetch_and_modify_loses_nothing(device, t, operation):
     start = DTYPES[t].type(12345)
     total = np.full(1, start)
     launch(
-        f"""kernel void k(device atomic_{t}* total [[buffer(0)]], device const {t}* x [[buffer(1)]],
+        f"""kernel void k(device atomic_{t}* total [[buffer(0)]],
+                          device const {t}* x [[buffer(1)]],
                           uint i [[thread_position_in_grid]]) {{
             atomic_fetch_{operation}_explicit(total, x[i], memory_order_relaxed);
         }}""",
@@ -112,7 +113,8 @@ def test_fetch_and_modify_loses_nothing(device, t, operation):
 def test_every_fetch_returns_a_value_of_its_own(device):
     tickets, counter = np.zeros(THREADS, np.uint32), np.zeros(1, np.uint32)
     launch(
-        """kernel void k(device uint* tickets [[buffer(0)]], device atomic_uint& counter [[buffer(1)]],
+        """kernel void k(device uint* tickets [[buffer(0)]],
+                         device atomic_uint& counter [[buffer(1)]],
                          uint i [[thread_position_in_grid]]) {
             tickets[i] = atomic_fetch_add_explicit(&counter, 1u, memory_order_relaxed);
         }""",
@@ -128,8 +130,8 @@ def test_float_sums_are_exact_where_every_order_is(device):
     x = np.random.default_rng(2).integers(-100, 100, THREADS).astype(np.float32) / 4
     total = np.zeros(2, np.float32)
     launch(
-        """kernel void k(device atomic_float* total [[buffer(0)]], device const float* x [[buffer(1)]],
-                         uint i [[thread_position_in_grid]]) {
+        """kernel void k(device atomic_float* total [[buffer(0)]],
+                         device const float* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
             atomic_fetch_add_explicit(total, x[i], memory_order_relaxed);
             atomic_fetch_sub_explicit(total + 1, x[i], memory_order_relaxed);
         }""",
@@ -145,7 +147,8 @@ def test_64_bit_minimum_and_maximum(device, operation):
     x = np.random.default_rng(3).integers(0, 2**64, THREADS, np.uint64)
     best = np.full(1, 2**63, np.uint64)
     launch(
-        f"""kernel void k(device atomic_ulong* best [[buffer(0)]], device const ulong* x [[buffer(1)]],
+        f"""kernel void k(device atomic_ulong* best [[buffer(0)]],
+                          device const ulong* x [[buffer(1)]],
                           uint i [[thread_position_in_grid]]) {{
             atomic_{operation}_explicit(best, x[i], memory_order_relaxed);
         }}""",
@@ -180,8 +183,8 @@ def test_compare_and_exchange_retries_until_it_wins(device):
     x = np.random.default_rng(4).uniform(-10, 10, THREADS).astype(np.float32)
     largest = np.full(1, -np.inf, np.float32)
     launch(
-        """kernel void k(device atomic_float* largest [[buffer(0)]], device const float* x [[buffer(1)]],
-                         uint i [[thread_position_in_grid]]) {
+        """kernel void k(device atomic_float* largest [[buffer(0)]],
+                         device const float* x [[buffer(1)]], uint i [[thread_position_in_grid]]) {
             float seen = atomic_load_explicit(largest, memory_order_relaxed);
             while (seen < x[i] &&
                    !atomic_compare_exchange_weak_explicit(largest, &seen, x[i],

@@ -65,7 +65,7 @@ def test_what_metal_lacks_is_a_compile_error_that_names_it(device, call, t):
 
 
 def run(t: str, functions: dict[str, str], x: np.ndarray, device: str, v: str = "") -> dict:
-    """`functions` of a (this thread's element or vector) and lane, over whole threadgroups of 64."""
+    """`functions` of a (this thread's element or vector) and lane, in whole threadgroups of 64."""
     lanes = int(v) if v else 1
     stores = ""
     for i, expression in enumerate(functions.values()):

@@ -37,6 +37,14 @@ struct PYMETAL_UNSUPPORTED("textures") sampler {};
 // ---- ray tracing ------------------------------------------------------------------------------
 
 namespace raytracing {
+// Tags: arguments of the templates below.
+struct triangle_data;
+struct curve_data;
+struct instancing;
+struct world_space_data;
+struct primitive_motion;
+struct instance_motion;
+struct extended_limits;
 struct PYMETAL_UNSUPPORTED("ray tracing") ray {};
 struct PYMETAL_UNSUPPORTED("ray tracing") instance_acceleration_structure {};
 struct PYMETAL_UNSUPPORTED("ray tracing") primitive_acceleration_structure {};
