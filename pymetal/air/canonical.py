@@ -23,9 +23,10 @@ import llvmlite.binding as llvm
 
 from pymetal.air import constants, threadgroup
 from pymetal.air.function import Function
-from pymetal.air.intrinsics import is_cross_lane, is_known
+from pymetal.air.intrinsics import is_known
 from pymetal.air.module import Module
 from pymetal.air.normalise import define_arithmetic, define_intrinsics, flatten
+from pymetal.air.sites import number_sites
 from pymetal.air.wrapper import Parameter, wrap
 from pymetal.errors import ArgumentError, LibraryError, UnsupportedError
 
@@ -70,7 +71,7 @@ def canonical(
     text, parameters = wrap(text, function, types, switches)
     text = _inline(text, function)
     text, function, parameters = _drop_switched_off(text, function, parameters, switches)
-    text, sites = _number_sites(text)
+    text, sites = number_sites(text)
     text = _optimise(text, function)
     intrinsics = _check_symbols(text, function)
     text, threadgroup_bytes = threadgroup.lay_out(text, NAME)
@@ -218,39 +219,6 @@ def _drop_switched_off(
             kept.append(parameter)
     arguments = tuple(a for i, a in enumerate(function.arguments) if i not in off)
     return text, replace(function, arguments=arguments), tuple(kept)
-
-
-_CALL = re.compile(
-    r"(  (?:%\S+ = )?(?:(?:tail|notail|musttail) )?call [^@]*@(air\.[\w.]+)\(.*?\)(?: #\d+)?)"
-    r"((?:, !\w+ !\d+)*)"
-)
-_PLACE = re.compile(
-    r"air\.get_(thread_index_in_simdgroup|simdgroup_index_in_threadgroup)\.i(16|32|64)"
-)
-
-
-def _number_sites(text: str) -> tuple[str, int]:
-    """Number what lanes do together, in program order, and pass the lane's own place on."""
-    lines = text.split("\n")
-    count = 0
-    for i, line in enumerate(lines):
-        if "@air." not in line or not line.startswith("  "):
-            continue
-        call = _CALL.fullmatch(line)
-        if call is None:
-            raise LibraryError(f"cannot read LLVM IR: {line.strip()}")
-        place = _PLACE.fullmatch(call[2])
-        if place:
-            value = "%lane" if place[1].startswith("thread") else "%simdgroup"
-            width = f"add i32 {value}, 0"
-            if place[2] != "32":
-                operation = "trunc" if place[2] == "16" else "zext"
-                width = f"{operation} i32 {value} to i{place[2]}"
-            lines[i] = f"{line[: line.index('=')]}= {width}"
-        elif is_cross_lane(call[2]):
-            lines[i] = f'{call[1]} "pymetal.site"="{count}"{call[3]}'
-            count += 1
-    return "\n".join(lines), count
 
 
 # Attachments that only LLVM's optimiser reads, and calls that only tell it something.

@@ -33,7 +33,7 @@ _SIMD = r"air\.(?:simd|quad)_"
 _VOCABULARY = re.compile(
     "|".join(
         [
-            r"air\.(?:wg|simdgroup)\.barrier",
+            r"air\.(?:wg|simdgroup)\.barrier|air\.simdgroup\.converge",
             rf"{_SIMD}(?:sum|product|min|max)\.(?:{_FLOAT}|{_INTEGER})",
             rf"{_SIMD}(?:and|or|xor)\.{_INTEGER}",
             rf"{_SIMD}prefix_(?:in|ex)clusive_(?:sum|product)\.(?:{_FLOAT}|{_INTEGER})",
@@ -49,6 +49,7 @@ _VOCABULARY = re.compile(
         ]
     )
 )
+CONVERGE = "air.simdgroup.converge"  # our own: see sites.py
 _CROSS_LANE = re.compile(r"air\.(?:wg\.barrier|simdgroup[._]|simd_|quad_)")
 
 

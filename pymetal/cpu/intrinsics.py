@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from pymetal.air.intrinsics import CONVERGE
+
 # AIR's spelling of a scalar type -> LLVM's.
 LLVM_TYPES = {"f32": "float", "f16": "half", "bf16": "bfloat", "i1": "i1"} | {
     f"{sign}.i{bits}": f"i{bits}" for sign in "su" for bits in (8, 16, 32, 64)
@@ -102,7 +104,7 @@ _MATHEMATICS = re.compile(r"air\.(?:fast_|precise_)?(?P<name>[a-z]\w*)\.(?P<type
 @cache
 def meaning(name: str) -> Intrinsic | None:
     """What `air.…` name means; None if it is not of the vocabulary."""
-    if name in ("air.wg.barrier", "air.simdgroup.barrier"):
+    if name in ("air.wg.barrier", "air.simdgroup.barrier", CONVERGE):
         return Barrier("threadgroup" if ".wg." in name else "simdgroup")
     if name in _POSITIONS:
         return Position(_POSITIONS[name])

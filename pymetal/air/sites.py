@@ -1,0 +1,212 @@
+"""Sites: numbers of the places where lanes act together, given before anything is optimised.
+
+Lanes that wait at the same site act together, and of several groups that of the lowest site goes
+first (docs/air.md, section 4). In program order that makes lanes meet again after every branch.
+Loops need more: a lane that skips the rest of an iteration must not join, in its next one, those
+that are still in this one. Where an iteration can end without passing the loop's last site, lanes
+meet at its end: `air.simdgroup.converge`, a site of its own, does that for lanes that run one by
+one; lanes that run as a vector are together anyway.
+
+The module is text here, and large: lines are looked at, not parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pymetal.air.intrinsics import CONVERGE, is_cross_lane
+from pymetal.errors import LibraryError
+
+_CALL = re.compile(
+    r"(  (?:%\S+ = )?(?:(?:tail|notail|musttail) )?call [^@]*@(air\.[\w.]+)\(.*?\)(?: #\d+)?)"
+    r"((?:, !\w+ !\d+)*)"
+)
+_PLACE = re.compile(
+    r"air\.get_(thread_index_in_simdgroup|simdgroup_index_in_threadgroup)\.i(16|32|64)"
+)
+_LABEL = re.compile(r'("[^"]*"|[-\w.$]+):')
+_TARGET = re.compile(r'label %("[^"]*"|[-\w.$]+)')
+_TERMINATORS = ("  br ", "  switch ", "  indirectbr ", "  ret ", "  unreachable")
+_DECLARATION = (
+    f"\ndeclare void @{CONVERGE}(i32, i32) convergent nounwind willreturn "
+    "memory(inaccessiblemem: readwrite)\n"
+)
+
+
+@dataclass
+class _Block:
+    """`terminator`: the line of its first word; -1 while it is not known."""
+
+    name: str
+    terminator: int = -1
+    successors: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Site:
+    line: int
+    block: str
+    is_barrier: bool
+
+
+def number_sites(text: str) -> tuple[str, int]:
+    """Number what lanes do together, and pass the lane's own place on; returns how many."""
+    lines = text.split("\n")
+    blocks: list[_Block] = []
+    sites: list[_Site] = []
+    for i, line in enumerate(lines):
+        if line.startswith("define "):
+            blocks.append(_Block(f"\n{i}"))  # the entry, which no branch names
+        elif not blocks:
+            continue
+        elif line.startswith("  "):
+            if "@air." in line:
+                call = _CALL.fullmatch(line)
+                if call is None:
+                    raise LibraryError(f"cannot read LLVM IR: {line.strip()}")
+                if place := _PLACE.fullmatch(call[2]):
+                    lines[i] = f"{line[: line.index('=')]}= {_own(*place.groups())}"
+                elif is_cross_lane(call[2]):
+                    sites.append(_Site(i, blocks[-1].name, ".wg.barrier" in call[2]))
+            elif line.startswith(_TERMINATORS):
+                blocks[-1].terminator = i
+            if blocks[-1].terminator >= 0:  # a switch goes on for lines
+                blocks[-1].successors += _TARGET.findall(line)
+        elif label := _LABEL.match(line):
+            blocks.append(_Block(label[1]))
+
+    converging = _converging(blocks, sites)
+    # A loop's own site comes after its last one, those of inner loops before those of outer.
+    keys = sorted({(k, 0) for k in range(len(sites))} | set(converging.values()))
+    numbers = {key: n for n, key in enumerate(keys)}
+    for k, site in enumerate(sites):
+        call = _CALL.fullmatch(lines[site.line])
+        assert call is not None
+        lines[site.line] = f"{call[1]} {_attribute(numbers[k, 0])}{call[3]}"
+    for line_number, key in converging.items():
+        meet = f"  call void @{CONVERGE}(i32 0, i32 0) {_attribute(numbers[key])}\n"
+        lines[line_number] = meet + lines[line_number]
+    declaration = _DECLARATION if converging else ""
+    return "\n".join(lines) + declaration, len(keys)
+
+
+def _own(place: str, bits: str) -> str:
+    """The instruction that gives a lane its own place in a type of `bits`."""
+    value = "%lane" if place.startswith("thread") else "%simdgroup"
+    if bits == "32":
+        return f"add i32 {value}, 0"
+    return f"{'trunc' if bits == '16' else 'zext'} i32 {value} to i{bits}"
+
+
+def _attribute(number: int) -> str:
+    return f'"pymetal.site"="{number}"'
+
+
+def _converging(blocks: list[_Block], sites: list[_Site]) -> dict[int, tuple[int, int]]:
+    """Lines before which lanes meet -> (the site after which that counts, rank)."""
+    if all(site.is_barrier for site in sites):
+        return {}
+    by_name = {block.name: block for block in blocks}
+    loops = _Loops({block.name: block.successors for block in blocks})
+    found = {}
+    for header, latches in loops.latches.items():
+        body = loops.body(header)
+        inside = [k for k, s in enumerate(sites) if s.block in body and not s.is_barrier]
+        if not inside:
+            continue
+        last = sites[inside[-1]].block
+        if all(loops.dominates(last, latch) for latch in latches):
+            continue
+        rank = 1 + len(loops.latches) - loops.depth(header)
+        for latch in latches:
+            found[by_name[latch].terminator] = (inside[-1], rank)
+    return found
+
+
+class _Loops:
+    """The natural loops of a control-flow graph, by header. Unreachable blocks are left out."""
+
+    def __init__(self, successors: Mapping[str, list[str]]) -> None:
+        reached: dict[str, int] = {}
+        order: list[str] = []
+        for entry in (name for name in successors if name.startswith("\n")):
+            order = _reverse_postorder(entry, successors, reached) + order
+        self._position = {name: i for i, name in enumerate(order)}
+        self._predecessors: dict[str, list[str]] = {name: [] for name in order}
+        for name in order:
+            for target in successors[name]:
+                self._predecessors[target].append(name)
+        self._dominator: dict[str, str] = {}
+        self._find_dominators(order)
+        self.latches: dict[str, list[str]] = {}
+        for name in order:
+            for target in successors[name]:
+                back = self._position[target] <= self._position[name]
+                latches = self.latches.get(target, [])
+                if back and name not in latches and self.dominates(target, name):
+                    self.latches[target] = [*latches, name]
+        self._bodies: dict[str, set[str]] = {}
+
+    def dominates(self, a: str, b: str) -> bool:
+        """Whether every path to `b` passes `a`."""
+        while self._position[b] > self._position[a]:
+            b = self._dominator[b]
+        return a == b
+
+    def body(self, header: str) -> set[str]:
+        """The blocks of a loop."""
+        if header not in self._bodies:
+            body = {header}
+            pending = list(self.latches[header])
+            while pending:
+                name = pending.pop()
+                if name not in body:
+                    body.add(name)
+                    pending += self._predecessors[name]
+            self._bodies[header] = body
+        return self._bodies[header]
+
+    def depth(self, header: str) -> int:
+        """How many loops a loop is in, itself included."""
+        return sum(header in self.body(other) for other in self.latches)
+
+    def _find_dominators(self, order: list[str]) -> None:
+        """Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001)."""
+        dominator, position = self._dominator, self._position
+        changed = True
+        while changed:
+            changed = False
+            for name in order:
+                known = [p for p in self._predecessors[name] if p in dominator]
+                best = known[0] if known else name
+                for other in known[1:]:
+                    while best != other:
+                        while position[best] > position[other]:
+                            best = dominator[best]
+                        while position[other] > position[best]:
+                            other = dominator[other]
+                if dominator.get(name) != best:
+                    dominator[name] = best
+                    changed = True
+
+
+def _reverse_postorder(
+    entry: str, successors: Mapping[str, list[str]], reached: dict[str, int]
+) -> list[str]:
+    """The blocks reachable from `entry`, each after those before it, back edges aside."""
+    order: list[str] = []
+    reached[entry] = 0  # how many of its successors were followed
+    stack = [entry]
+    while stack:
+        name = stack[-1]
+        if reached[name] < len(successors[name]):
+            target = successors[name][reached[name]]
+            reached[name] += 1
+            if target not in reached:
+                reached[target] = 0
+                stack.append(target)
+        else:
+            order.append(stack.pop())
+    return order[::-1]
