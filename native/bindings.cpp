@@ -55,8 +55,21 @@ class Pipeline {
         }
         const Geometry geometry{{grid[0], grid[1], grid[2]},
                                 {threadgroup[0], threadgroup[1], threadgroup[2]}};
-        const nb::gil_scoped_release release;
-        return Launch(kernel_, std::move(addresses), std::move(offsets), bytes, geometry).run();
+        // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
+        bool interrupted = false;
+        const auto ask = [&interrupted] {
+            const nb::gil_scoped_acquire acquire;
+            return interrupted = PyErr_CheckSignals() != 0;
+        };
+        std::optional<Fault> fault;
+        {
+            const nb::gil_scoped_release release;
+            Launch launch(kernel_, std::move(addresses), std::move(offsets), bytes, geometry);
+            fault = launch.run(ask);
+        }
+        if (interrupted)
+            throw nb::python_error();
+        return fault;
     }
 
   private:

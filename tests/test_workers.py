@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -131,6 +132,30 @@ def test_a_fork_while_another_thread_launches(workers) -> None:
     finally:
         stop.set()
         other.join()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_signal_interrupts_a_long_launch(workers, count: int) -> None:
+    """10^12 threads would take hours; the handler runs on the main thread, which launched."""
+    workers(count)
+    kernel = CanonicalKernel("  ret void", 0)
+
+    class Interrupt(Exception):  # noqa: N818 - not an error
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(Interrupt):
+            kernel(grid=(1_000_000, 1_000_000), threadgroup=(64, 1))
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert run(square(), 10_000, 1)
 
 
 def test_a_pipeline_may_be_dropped_right_after_a_launch() -> None:

@@ -18,6 +18,8 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kWorthSharing{40'000};
 // A claim should last about this long: little contention, and workers finish together.
 constexpr nanoseconds kChunkTime{50'000};
+// How often a launch looks whether it was interrupted.
+constexpr nanoseconds kAskEvery{50'000'000};
 
 } // namespace
 
@@ -48,7 +50,9 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
     context_.dispatch_quadgroups_per_threadgroup = static_cast<uint32_t>((threads + 3) / 4);
 }
 
-std::optional<Fault> Launch::run() {
+std::optional<Fault> Launch::run(const std::function<bool()>& interrupted) {
+    caller_ = std::this_thread::get_id();
+    interrupted_ = &interrupted;
     WorkerPool& pool = WorkerPool::instance();
     {
         // The first threadgroup runs here and says what the rest will take.
@@ -59,15 +63,11 @@ std::optional<Fault> Launch::run() {
         run_chunk(lease.threadgroup(), 0, 1);
         claimed_ = 1;
         const nanoseconds each = std::max(nanoseconds{1}, Clock::now() - start);
+        const auto wanted = static_cast<uint64_t>(kChunkTime / each);
+        chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (pool.size() * 8) + 1);
         const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
-        if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1) {
-            if (!stopped_)
-                run_chunk(lease.threadgroup(), 1, total_ - 1);
-            claimed_ = total_;
-        } else {
-            const auto wanted = static_cast<uint64_t>(kChunkTime / each);
-            chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (pool.size() * 8) + 1);
-        }
+        if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1)
+            claim_all(lease.threadgroup());
     }
     if (has_work())
         pool.run(*this);
@@ -86,14 +86,25 @@ void Launch::work() {
         Lease lease(WorkerPool::instance());
         FloatEnvironment environment(kernel_.flush_subnormals);
         lease.threadgroup().begin(kernel_, context_, memory_bytes_);
-        while (has_work()) {
-            const uint64_t first = claimed_.fetch_add(chunk_, std::memory_order_relaxed);
-            if (first >= total_)
-                break;
-            run_chunk(lease.threadgroup(), first, std::min(chunk_, total_ - first));
-        }
+        claim_all(lease.threadgroup());
     } catch (...) {
         fail(std::nullopt, std::current_exception());
+    }
+}
+
+void Launch::claim_all(Threadgroup& threadgroup) {
+    const bool asks = std::this_thread::get_id() == caller_;
+    auto asked = asks ? Clock::now() : Clock::time_point{};
+    while (has_work()) {
+        const uint64_t first = claimed_.fetch_add(chunk_, std::memory_order_relaxed);
+        if (first >= total_)
+            break;
+        run_chunk(threadgroup, first, std::min(chunk_, total_ - first));
+        if (asks && Clock::now() - asked > kAskEvery) {
+            if ((*interrupted_)())
+                stopped_ = true;
+            asked = Clock::now();
+        }
     }
 }
 

@@ -7,8 +7,10 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <vector>
 
 namespace pymetal::cpu {
@@ -25,14 +27,16 @@ class Launch : public Job {
            std::vector<uint64_t> threadgroup_offsets, size_t memory_bytes,
            const Geometry& geometry);
 
-    // Runs it and returns when all is done. Throws what a worker threw (std::bad_alloc).
-    std::optional<Fault> run();
+    // Runs it and returns when all is done, or `interrupted()` was true: the calling thread asks
+    // now and then, between threadgroups. Throws what a worker threw (std::bad_alloc).
+    std::optional<Fault> run(const std::function<bool()>& interrupted);
 
     // Claims threadgroups until there are none left, on any thread.
     void work() override;
     bool has_work() const override;
 
   private:
+    void claim_all(Threadgroup& threadgroup);
     void run_chunk(Threadgroup& threadgroup, uint64_t first, uint64_t count);
     void fail(std::optional<Fault> fault, std::exception_ptr error);
 
@@ -45,6 +49,8 @@ class Launch : public Job {
     uint64_t chunk_ = 1;
     std::atomic<uint64_t> claimed_{0};
     std::atomic<bool> stopped_{false};
+    std::thread::id caller_;
+    const std::function<bool()>* interrupted_ = nullptr;
     std::mutex failure_;
     std::optional<Fault> fault_;
     std::exception_ptr error_;
