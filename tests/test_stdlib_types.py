@@ -300,3 +300,30 @@ def test_metal_performance_primitives_are_an_error_that_names_tensors(device):
     with pytest.raises(pymetal.UnsupportedError) as caught:
         compiles("#include <MetalPerformancePrimitives/MetalPerformancePrimitives.h>", device)
     assert caught.value.feature == "tensors"
+
+
+def test_internal_names_of_apples_headers_work(device):
+    kernel = pymetal.compile(
+        PREAMBLE
+        + """
+        struct Pair { float a; };
+        namespace metal {
+        template <>
+        struct _numeric_limits_impl<Pair> : _fp_numeric_limits_impl_base {
+            static constexpr Pair max() { return {5}; }
+        };
+        }
+        kernel void k(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+            out[0] = __metal_sqrt(4.0f, __METAL_FAST_MATH__);
+            out[1] = __metal_fmax(1.0f, 2.0f, __METAL_MAYBE_FAST_MATH__);
+            out[2] = __metal_fma(2.0f, 3.0f, 4.0f);
+            out[3] = numeric_limits<Pair>::max().a;
+            out[4] = __metal_simd_sum(1.0f);
+            if (i == 3) out[5] = __metal_get_thread_index_in_simdgroup(ushort());
+            out[6] = __metal_get_simdgroup_size(ushort());
+            out[7] = __metal_pow(2.0f, 3.0f, __METAL_PRECISE_MATH__);
+        }""",
+        device=device,
+    ).kernel("k")
+    result = kernel(pymetal.output(8), grid=32, threadgroup=32)
+    assert list(result) == [2, 2, 10, 5, 32, 3, 32, 8]
