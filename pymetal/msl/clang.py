@@ -20,7 +20,7 @@ INCLUDE = Path(__file__).parent / "include"
 _IGNORED_VARIABLES = frozenset(
     ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "SDKROOT")
 )
-OLDEST_CLANG = 18  # the first with __bf16 vectors as Metal needs them
+OLDEST_CLANG = 22  # the first with every element-wise builtin that the headers use
 
 _ADVICE = (
     "Install one with `pip install ziglang` (it carries clang), or name a clang of version "
