@@ -37,12 +37,12 @@ BufferPool::BufferPool(MTL::Device* device) : device_(device), idle_(classes) {
         list.reserve(idle_per_class);
 }
 
-MTL::Buffer* BufferPool::pooled(size_t size_class) {
+Buffer BufferPool::pooled(size_t size_class) {
     std::lock_guard lock(mutex_);
     auto& list = idle_[size_class];
     if (list.empty())
-        return nullptr;
-    auto* buffer = list.back();
+        return {};
+    auto buffer = list.back();
     list.pop_back();
     idle_bytes_ -= size_t{1} << size_class;
     return buffer;
@@ -57,21 +57,21 @@ Buffer BufferPool::acquire(const BufferSlot& slot) {
                                           MTL::ResourceStorageModeShared, nullptr);
         if (!buffer)
             throw out_of_memory(slot.size_bytes);
-        return {buffer, 0, false};
+        return {buffer};
     }
     auto size_class = class_of(slot.size_bytes);
-    auto* buffer = pooled(size_class);
-    if (!buffer) {
-        // A size that no device has as a power of two may still fit as it is.
-        auto bytes = std::min(size_t{1} << size_class, device_->maxBufferLength());
-        if (bytes != size_t{1} << size_class)
-            size_class = 0;
-        buffer = device_->newBuffer(bytes, MTL::ResourceStorageModeShared);
-        if (!buffer)
+    auto buffer = pooled(size_class);
+    if (!buffer.buffer) {
+        // Where the next power of two is more than the device has, the size itself may fit.
+        bool is_pooled = size_t{1} << size_class <= device_->maxBufferLength();
+        auto bytes = is_pooled ? size_t{1} << size_class : slot.size_bytes;
+        auto* made = device_->newBuffer(bytes, MTL::ResourceStorageModeShared);
+        if (!made)
             throw out_of_memory(slot.size_bytes);
+        buffer = {made, made->contents(), is_pooled ? size_class : 0};
     }
-    std::memcpy(buffer->contents(), slot.memory, slot.size_bytes);
-    return {buffer, size_class, true};
+    std::memcpy(buffer.copy, slot.memory, slot.size_bytes);
+    return buffer;
 }
 
 void BufferPool::release(const Buffer& buffer) {
@@ -82,7 +82,7 @@ void BufferPool::release(const Buffer& buffer) {
         auto& list = idle_[buffer.size_class];
         auto bytes = size_t{1} << buffer.size_class;
         if (list.size() < idle_per_class && idle_bytes_ + bytes <= most_idle_bytes) {
-            list.push_back(buffer.buffer);
+            list.push_back(buffer);
             idle_bytes_ += bytes;
             return;
         }
@@ -93,8 +93,8 @@ void BufferPool::release(const Buffer& buffer) {
 void BufferPool::clear() {
     std::lock_guard lock(mutex_);
     for (auto& list : idle_) {
-        for (auto* buffer : list)
-            buffer->release();
+        for (auto& buffer : list)
+            buffer.buffer->release();
         list.clear();
     }
     idle_bytes_ = 0;

@@ -16,8 +16,8 @@ class BufferPool;
 // The GPU's view of one array during one launch.
 struct Buffer {
     MTL::Buffer* buffer = nullptr; // owned; nil: setBytes passes the memory itself
+    void* copy = nullptr;          // its contents, where they are a copy of the memory
     size_t size_class = 0;         // pooled: goes back to the pool
-    bool is_copy = false;
 };
 
 class BufferPool {
@@ -31,11 +31,11 @@ class BufferPool {
     void clear();
 
   private:
-    MTL::Buffer* pooled(size_t size_class);
+    Buffer pooled(size_t size_class);
 
     MTL::Device* device_;
     std::mutex mutex_;
-    std::vector<std::vector<MTL::Buffer*>> idle_; // by size class: powers of two
+    std::vector<std::vector<Buffer>> idle_; // by size class: powers of two
     size_t idle_bytes_ = 0;
 };
 

@@ -23,7 +23,7 @@ Owned<MTL::Device> find_device() {
     auto all = owned(MTL::CopyAllDevices());
     if (!all || all->count() == 0)
         return {};
-    return NS::RetainPtr(all->object<MTL::Device>(0));
+    return owned(all->object<MTL::Device>(0)->retain());
 }
 
 DeviceInfo describe(MTL::Device* device) {

@@ -34,8 +34,8 @@ class Buffers {
 
     void copy_back() const {
         for (size_t i = 0; i < count_; ++i)
-            if (slots_[i].is_written && buffers_[i].is_copy)
-                std::memcpy(slots_[i].memory, buffers_[i].buffer->contents(), slots_[i].size_bytes);
+            if (slots_[i].is_written && buffers_[i].copy)
+                std::memcpy(slots_[i].memory, buffers_[i].copy, slots_[i].size_bytes);
     }
 
     // The command buffer keeps them as long as it needs; nobody else may have them.

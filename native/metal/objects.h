@@ -6,6 +6,7 @@
 #include <Metal/Metal.hpp>
 
 #include <string>
+#include <utility>
 
 #include "metal/metal.h"
 
@@ -28,13 +29,33 @@ class AutoreleasePool {
     void* token_;
 };
 
-// An object this side owns: what `new…`, `alloc` and `copy` return.
+// An object this side owns: what `new…`, `alloc` and `copy` return. Not NS::SharedPtr, which calls
+// `release` on null as well: undefined in C++, and clang drops the error paths that follow from it.
 template <class T>
-using Owned = NS::SharedPtr<T>;
+class Owned {
+  public:
+    Owned() = default;
+    explicit Owned(T* object) : object_(object) {}
+    Owned(Owned&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+    Owned& operator=(Owned&& other) noexcept {
+        std::swap(object_, other.object_);
+        return *this;
+    }
+    ~Owned() {
+        if (object_)
+            object_->release();
+    }
+    T* get() const { return object_; }
+    T* operator->() const { return object_; }
+    explicit operator bool() const { return object_ != nullptr; }
+
+  private:
+    T* object_ = nullptr;
+};
 
 template <class T>
 Owned<T> owned(T* object) {
-    return NS::TransferPtr(object);
+    return Owned<T>(object);
 }
 
 // Autoreleased, or constant where `text` lives: for use inside a pool.

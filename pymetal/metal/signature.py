@@ -76,6 +76,8 @@ def _kernel(tokens: Tokens, i: int) -> tuple[str, tuple[Declared, ...]] | None:
         i = end + 1
     if tokens.kind[i] != "name" or tokens.text[i + 1] != "(":
         return None
+    if tokens.partner[i + 1] == tokens.count:  # never closed
+        return None
     parameters = [_parameter(tokens, a, b) for a, b in tokens.arguments(i + 1)]
     declared = [p for p in parameters if p is not None]
     if len(declared) != len(parameters):

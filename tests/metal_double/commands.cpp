@@ -52,7 +52,7 @@ metal_double_launch launch_of(const Dispatch& dispatch) {
             launch.buffers[i] = {slot.buffer->memory + slot.offset,
                                  slot.buffer->length - slot.offset};
         } else {
-            launch.buffers[i] = {const_cast<char*>(slot.bytes.data()), slot.bytes.size()};
+            launch.buffers[i] = {const_cast<Aligned*>(slot.bytes.data()), slot.size};
         }
     }
     return launch;

@@ -1,4 +1,6 @@
 // MTLComputeCommandEncoder: every rule that Metal has for it, broken ones by name.
+#include <cstring>
+
 #include "faults.hpp"
 #include "objects.hpp"
 
@@ -65,7 +67,7 @@ void check_bindings(const Dispatch& dispatch) {
                    binding.name.c_str());
         if (binding.kind != 0)
             continue;
-        auto size = slot.buffer ? slot.buffer->length - slot.offset : slot.bytes.size();
+        auto size = slot.buffer ? slot.buffer->length - slot.offset : slot.size;
         if (size < binding.size)
             misuse("dispatch with %lu bytes at buffer(%lu) '%s', whose type needs %lu", size,
                    binding.index, binding.name.c_str(), binding.size);
@@ -118,7 +120,10 @@ void define_encoder() {
                 open(encoder, "setBytes:length:atIndex:");
                 if (!length || length > largest_set_bytes)
                     misuse("setBytes: length %lu; Metal takes 1 to 4096", length);
-                slot_at(encoder, index).bytes.assign(static_cast<const char*>(bytes), length);
+                auto& slot = slot_at(encoder, index);
+                slot.size = length;
+                slot.bytes.resize((length + sizeof(Aligned) - 1) / sizeof(Aligned));
+                std::memcpy(slot.bytes.data(), bytes, length);
             })
         .on("setThreadgroupMemoryLength:atIndex:",
             [](Encoder* encoder, UInteger length, UInteger index) {

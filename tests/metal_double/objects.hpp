@@ -94,10 +94,15 @@ struct CommandQueue : Object {
     void work();
 };
 
+struct alignas(16) Aligned {
+    char bytes[16];
+};
+
 struct Slot {
     Buffer* buffer = nullptr;
     UInteger offset = 0;
-    std::string bytes;
+    std::vector<Aligned> bytes; // of setBytes, `size` of them, aligned for any type
+    UInteger size = 0;
     bool is_set = false;
 };
 

@@ -22,7 +22,7 @@ namespace {
 
 // Deallocated objects stay poisoned for this many further deallocations before their memory goes
 // back, so that a use after release is seen and memory stays flat.
-constexpr size_t kept_dead_objects = 20000;
+constexpr size_t kept_dead_objects = 2000;
 
 struct State {
     std::recursive_mutex mutex;

@@ -1,0 +1,318 @@
+"""Every fault of Metal is a typed error with its own words, and the next launch works."""
+
+import logging
+import threading
+
+import numpy as np
+import pytest
+from metal_control import FOR_EVER, Double
+
+import pymetal
+from pymetal import (
+    ArgumentError,
+    CompileError,
+    DeviceError,
+    KernelFault,
+    LaunchError,
+    UnsupportedError,
+)
+
+SCALE = """
+kernel void scale(device float* out [[buffer(0)]], device const float* x [[buffer(1)]],
+                  constant float& by [[buffer(2)]], uint gid [[thread_position_in_grid]]) {
+    out[gid] = x[gid] * by;
+}
+"""
+X = np.arange(2000, dtype=np.float32)  # 8000 bytes: a buffer, not setBytes
+
+
+@pytest.fixture
+def double():
+    double = Double()
+    double.reset()
+    yield double
+    double.reset()
+
+
+@pytest.fixture
+def gpu(double):
+    return pymetal.device("metal")
+
+
+@pytest.fixture
+def scale(gpu):
+    return pymetal.compile(SCALE, device=gpu)["scale"]
+
+
+def launch(kernel):
+    return kernel(pymetal.output(X.size), X, 2.0, grid=X.size, threadgroup=64)
+
+
+def check_works(kernel):
+    np.testing.assert_array_equal(launch(kernel), X * 2)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "meaning"),
+    [
+        (1, KernelFault, "internal error"),
+        (2, KernelFault, "smaller launches"),
+        (3, KernelFault, "outside its buffers"),
+        (4, DeviceError, "start Python anew"),
+        (7, DeviceError, "may not use the GPU"),
+        (8, DeviceError, "out of memory"),
+        (9, KernelFault, "a resource that is gone"),
+        (11, DeviceError, "was removed"),
+        (12, KernelFault, "too deep"),
+        (99, KernelFault, "did not finish"),
+    ],
+)
+def test_a_command_buffer_error_has_metals_code_and_text(double, scale, code, error, meaning):
+    double.fault("command buffer", code, "Caused GPU Trouble (0000000e)")
+    with pytest.raises(error) as caught:
+        launch(scale)
+    fault = caught.value
+    assert fault.message.startswith("scale: ")
+    assert meaning in fault.message
+    assert (fault.domain, fault.code) == ("MTLCommandBufferErrorDomain", code)
+    assert fault.text == "Caused GPU Trouble (0000000e)"
+    check_works(scale)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        ("no buffer", DeviceError, "no buffer of 8000 bytes"),
+        ("no command buffer", KernelFault, "no command buffer"),
+        ("no encoder", KernelFault, "no command encoder"),
+    ],
+)
+def test_nil_from_metal_is_an_error(double, fault, error, words):
+    # A device of its own, so that its pool has no buffer yet.
+    from pymetal.metal.device import open_device
+
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    double.fault(fault)
+    with pytest.raises(error, match=words):
+        launch(scale)
+    check_works(scale)
+
+
+@pytest.mark.parametrize("fault", ["no device", "no queue"])
+def test_no_gpu_and_no_queue_are_device_errors(double, fault):
+    from pymetal.metal import is_present
+    from pymetal.metal.device import open_device
+
+    double.fault(fault, times=FOR_EVER)
+    assert is_present() == (fault == "no queue")
+    with pytest.raises(DeviceError, match="no GPU" if fault == "no device" else "command queue"):
+        open_device()
+    double.reset()
+    assert open_device().info.name == "Metal double"
+
+
+def test_a_gpu_that_is_not_the_default_is_found(double):
+    from pymetal.metal.device import open_device
+
+    double.fault("no default device", times=FOR_EVER)
+    check_works(pymetal.compile(SCALE, device=open_device())["scale"])
+
+
+def test_apples_diagnostics_become_a_compile_error(double, gpu, tmp_path):
+    path = tmp_path / "wrong.metal"
+    path.write_text(SCALE)
+    double.fault(
+        "compile",
+        3,
+        "program_source:2:14: error: unknown type name 'devise'; did you mean 'device'?\n"
+        "kernel void scale(devise float* out\n"
+        "             ^~~~~~\n"
+        "             device\n"
+        "program_source:4:5: warning: unused variable 'y'\n"
+        "    int y;\n"
+        "        ^\n"
+        "/System/metal_stdlib:7:1: note: declared here\n",
+    )
+    with pytest.raises(CompileError, match=r"wrong\.metal: 1 error\n") as caught:
+        pymetal.compile(path, device=gpu)
+    error, warning, note = caught.value.diagnostics
+    assert (error.severity, error.file, error.line, error.column) == ("error", str(path), 2, 14)
+    assert error.message == "unknown type name 'devise'; did you mean 'device'?"
+    assert error.source_line == "kernel void scale(devise float* out"
+    assert (warning.severity, warning.line) == ("warning", 4)
+    assert (note.file, note.line, note.source_line) == ("/System/metal_stdlib", 7, "")
+    assert (caught.value.domain, caught.value.code) == ("MTLLibraryErrorDomain", 3)
+    pymetal.compile(path, device=gpu)
+
+
+def test_a_compiler_that_fails_without_diagnostics_is_quoted(double, gpu):
+    double.fault("compile", 2, "Compiler encountered XPC_ERROR_CONNECTION_INVALID")
+    with pytest.raises(CompileError, match=r"XPC_ERROR.*MTLLibraryErrorDomain 2"):
+        pymetal.compile(SCALE, device=gpu)
+
+
+def test_a_pipeline_that_cannot_be_made_names_the_kernel(double, gpu):
+    library = pymetal.compile(SCALE, device=gpu)
+    double.fault("pipeline", 2, "Compiler encountered an internal error")
+    with pytest.raises(CompileError, match=r"scale: no pipeline.*internal error.*Domain 2"):
+        library.kernel("scale")
+    check_works(library["scale"])
+
+
+def test_a_launch_that_never_ends_times_out_and_keeps_its_arrays(double):
+    from pymetal.metal.device import open_device
+
+    mine = open_device()
+    scale = pymetal.compile(SCALE, device=mine)["scale"]
+    mine.timeout = 0.05
+    double.fault("never completes")
+    with pytest.raises(KernelFault, match=r"scale: .*within 0\.05 s.*more time"):
+        launch(scale)
+    assert mine._native.unfinished_launches() == 1
+    check_works(scale)
+    assert len(mine._in_use) == 1  # the GPU may still write its arrays
+    double.finish_stuck()
+    assert mine._native.unfinished_launches() == 0
+    check_works(scale)
+    assert not mine._in_use
+
+
+def test_the_environment_sets_the_timeout(double, monkeypatch):
+    from pymetal.metal.device import open_device
+
+    monkeypatch.setenv("PYMETAL_TIMEOUT", "2.5")
+    assert open_device().timeout == 2.5
+    for wrong in ("soon", "0", "-1", "nan"):
+        monkeypatch.setenv("PYMETAL_TIMEOUT", wrong)
+        with pytest.raises(DeviceError, match="PYMETAL_TIMEOUT"):
+            open_device()
+
+
+def test_pipeline_and_device_limits_refuse_before_anything_is_encoded(double):
+    from pymetal.metal.device import open_device
+
+    double.fault("max threads", 832)
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    with pytest.raises(LaunchError, match=r"is 1024 threads; pipeline 'scale' allows 832. Try"):
+        scale(pymetal.output(4), X, 2.0, grid=4, threadgroup=1024)
+    double.fault("max buffer length", 4096, times=FOR_EVER)
+    small = pymetal.compile(SCALE, device=open_device())["scale"]
+    with pytest.raises(ArgumentError, match="device allows 4096 a buffer"):
+        small(pymetal.output(4), X, 2.0, grid=4, threadgroup=4)
+
+
+def test_without_non_uniform_threadgroups_a_multiple_runs_and_the_rest_is_refused(double):
+    from pymetal.metal.device import open_device
+
+    double.fault("uniform only", times=FOR_EVER)
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    out = scale(pymetal.output(2000), X, 2.0, grid=2000, threadgroup=50)
+    np.testing.assert_array_equal(out, X * 2)
+    with pytest.raises(LaunchError, match="multiple of the threadgroup"):
+        scale(pymetal.output(2000), X, 2.0, grid=2000, threadgroup=64)
+
+
+@pytest.mark.parametrize("macos", [14, 15, 26])
+def test_each_macos_is_asked_only_for_what_it_has(double, macos):
+    # The double ends the process on a selector or a language that came later.
+    from pymetal.metal.device import open_device
+
+    double.set_macos(macos)
+    device = open_device()
+    for math_mode in ("safe", "relaxed", "fast"):
+        check_works(pymetal.compile(SCALE, math_mode=math_mode, device=device)["scale"])
+    assert device.info.os_version[0] == macos
+
+
+def test_a_language_newer_than_macos_knows_is_refused(double):
+    from pymetal.metal.device import open_device
+
+    double.set_macos(14)
+    with pytest.raises(UnsupportedError, match=r"Metal 3\.2 is newer than this macOS knows \(3\.1"):
+        pymetal.compile(SCALE, language_version=(3, 2), device=open_device())
+
+
+def test_kernels_of_the_metal_4_language_go_through_its_compiler(double):
+    from pymetal.metal.device import open_device
+
+    source = "// needs <metal_tensor>\n" + SCALE
+    for macos in (15, 26):
+        double.set_macos(macos)
+        check_works(pymetal.compile(source, device=open_device())["scale"])
+
+
+def test_a_virtual_gpu_is_reported(double):
+    from pymetal.metal.device import open_device
+
+    double.fault("paravirtual", times=FOR_EVER)
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    assert any("virtual machine" in note for note in scale.report.notes)
+
+
+def test_what_kernels_log_reaches_logging(double, caplog):
+    from pymetal.metal.device import open_device
+    from pymetal.source import CompileOptions, Source
+
+    device = open_device()
+    library = device.library_from_source(Source(SCALE), CompileOptions(enable_logging=True))
+    scale = pymetal.Library(device, library, "source")["scale"]
+    double.fault("log", 4, "element 7 is not finite")
+    with caplog.at_level(logging.DEBUG, "pymetal.kernels"):
+        check_works(scale)
+    (record,) = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "element 7 is not finite")
+    assert record.subsystem == "com.example.kernels"
+    check_works(scale)
+    assert len(caplog.records) == 1
+
+
+def test_logging_before_macos_15_is_refused(double):
+    from pymetal.metal.device import open_device
+    from pymetal.source import CompileOptions, Source
+
+    double.set_macos(14)
+    with pytest.raises(UnsupportedError, match="from macOS 15 on; this is macOS 14"):
+        open_device().library_from_source(Source(SCALE), CompileOptions(enable_logging=True))
+
+
+def test_capture_writes_a_new_document_and_says_what_it_needs(
+    double, gpu, scale, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("MTL_CAPTURE_ENABLED", raising=False)
+    with pytest.raises(DeviceError, match="MTL_CAPTURE_ENABLED=1"), gpu.capture():
+        pass
+    monkeypatch.setenv("MTL_CAPTURE_ENABLED", "1")
+    with gpu.capture() as first:
+        check_works(scale)
+        with pytest.raises(DeviceError, match="running already"), gpu.capture():
+            pass
+    with gpu.capture() as second:
+        check_works(scale)
+    assert first != second
+    assert first.suffix == ".gputrace"
+    assert first.exists()
+    with pytest.raises(DeviceError, match="needs a new path"), gpu.capture(first):
+        pass
+    double.fault("capture", 1, "Capturing is not supported.")
+    with pytest.raises(DeviceError, match=r"not supported.*MTLCaptureError 1"), gpu.capture():
+        pass
+
+
+def test_faults_while_other_threads_launch_stay_with_their_launch(double, scale):
+    faults = []
+
+    def work():
+        for _ in range(50):
+            try:
+                check_works(scale)
+            except KernelFault as fault:
+                faults.append(fault)
+
+    double.fault("command buffer", 2, "Timed out", times=5)
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(faults) == 5
+    check_works(scale)
