@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,7 +167,9 @@ def test_a_pipeline_may_be_dropped_right_after_a_launch() -> None:
 def in_new_process(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
+        # The package under test, wherever it is: `-c` would look into the current folder first.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
+        cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
         timeout=60,
