@@ -75,7 +75,7 @@ class Emitter:
         self._slots: dict[str, str] = {}
         self._masks: dict[str, str] = {}
         self._count = 0
-        self._crossing = _crossing(function)
+        self._crossing = _crossing(function, shapes)
 
     # Text
 
@@ -372,14 +372,17 @@ def _wrap(number: int, bits: int) -> int:
     return (number + half) % (2 * half) - half
 
 
-def _crossing(function: Function) -> set[str]:
-    """Values that are used in another block than their own."""
+def _crossing(function: Function, shapes: Shapes) -> set[str]:
+    """Values that are used in another block than their own, or may be by way of late ones."""
     home = {i.name: b.name for b in function.blocks for i in b.instructions if i.name}
     found = set()
     for block in function.blocks:
         for i in block.instructions:
             for k, operand in enumerate(i.operands):
                 if isinstance(operand, Local) and operand.name in home:
+                    shape = shapes.shapes.get(i.name)
+                    if shape is not None and shape.late:
+                        found.add(operand.name)
                     place = i.labels[k] if i.opcode == "phi" else block.name
                     if home[operand.name] != place:
                         found.add(operand.name)
