@@ -8,6 +8,7 @@
 #include "cpu/symbols.h"
 #include "cpu/workers.h"
 
+#include <csignal>
 #include <cstddef>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
@@ -26,7 +27,7 @@ namespace {
 class Pipeline {
   public:
     Pipeline(nb::object code, const std::string& entry, const std::string& granularity,
-             bool suspends, size_t threadgroup_bytes, bool flush_subnormals)
+             bool suspends, size_t threadgroup_bytes, size_t private_bytes, bool flush_subnormals)
         : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes) {
         kernel_.entry = reinterpret_cast<Entry>(nb::cast<Code&>(code_).address(entry));
         if (granularity != "thread" && granularity != "simdgroup")
@@ -34,13 +35,15 @@ class Pipeline {
         kernel_.granularity =
             granularity == "thread" ? Granularity::thread : Granularity::simdgroup;
         kernel_.suspends = suspends;
+        kernel_.private_bytes = private_bytes;
         kernel_.flush_subnormals = flush_subnormals;
     }
 
     std::optional<Fault> launch(const std::vector<uintptr_t>& buffers,
                                 const std::vector<size_t>& threadgroup_arguments,
                                 const std::array<uint32_t, 3>& grid,
-                                const std::array<uint32_t, 3>& threadgroup) const {
+                                const std::array<uint32_t, 3>& threadgroup,
+                                std::optional<double> timeout) const {
         std::vector<void*> addresses;
         addresses.reserve(buffers.size());
         for (const uintptr_t buffer : buffers)
@@ -62,13 +65,23 @@ class Pipeline {
             return interrupted = PyErr_CheckSignals() != 0;
         };
         std::optional<Fault> fault;
+        Watch::Reason ended = Watch::Reason::none;
         {
             const nb::gil_scoped_release release;
             Launch launch(kernel_, std::move(addresses), std::move(offsets), bytes, geometry);
-            fault = launch.run(ask);
+            fault = launch.run(ask, timeout);
+            ended = launch.ended();
         }
+        if (!interrupted && ended == Watch::Reason::interrupt)
+            interrupted = PyErr_CheckSignals() != 0;
         if (interrupted)
             throw nb::python_error();
+        if (ended != Watch::Reason::none) { // whichever threadgroups it caught, if any
+            if (!fault)
+                fault.emplace();
+            fault->trap.signal = kStopSignal;
+            fault->trap.address = ended == Watch::Reason::timeout;
+        }
         return fault;
     }
 
@@ -175,6 +188,32 @@ std::array<uint32_t, 3> position(const Fault& fault) {
     return {p[0], p[1], p[2]};
 }
 
+const char* fault_kind(const Fault& fault) {
+    const Trap& trap = fault.trap;
+    switch (trap.signal) {
+    case 0:
+        return "barrier";
+    case kStopSignal:
+        return trap.address != 0 ? "timeout" : "interrupt";
+    case SIGSEGV:
+    case SIGBUS:
+        return trap.stack_overflow ? "stack" : "memory";
+    default:
+        return "trap";
+    }
+}
+
+const char* fault_access(const Fault& fault) {
+    switch (fault.trap.access) {
+    case Trap::Access::read:
+        return "read";
+    case Trap::Access::write:
+        return "write";
+    default:
+        return "";
+    }
+}
+
 void bind_cpu(nb::module_& module) {
     nb::class_<Code>(module, "Code", "Native code of a kernel: an ELF object, loaded and linked.")
         .def(
@@ -191,7 +230,20 @@ void bind_cpu(nb::module_& module) {
             },
             "name"_a, "The address of a function that the object defines.");
 
-    nb::class_<Fault>(module, "Fault", "A barrier that only some threads of a threadgroup reached.")
+    nb::class_<Fault>(module, "Fault", "Why a launch failed.")
+        .def_prop_ro("kind", fault_kind,
+                     "'barrier', 'memory', 'stack', 'trap', 'timeout' or 'interrupt'.")
+        .def_prop_ro("signal", [](const Fault& f) { return f.trap.signal; })
+        .def_prop_ro(
+            "address", [](const Fault& f) { return f.trap.address; },
+            "What a fault of memory tried to reach.")
+        .def_prop_ro("access", fault_access, "'read', 'write' or '' where that is not known.")
+        .def_prop_ro(
+            "thread_position_in_grid",
+            [](const Fault& f) {
+                return std::array<uint32_t, 3>{f.thread[0], f.thread[1], f.thread[2]};
+            },
+            "Of the thread that faulted, or the first of its simdgroup.")
         .def_prop_ro("threadgroup_position_in_grid", position)
         .def_ro("site", &Fault::site, "The barrier with the lowest number that threads wait at.")
         .def_ro("waiting", &Fault::waiting, "Indices in the threadgroup of the threads there.")
@@ -200,15 +252,18 @@ void bind_cpu(nb::module_& module) {
         .def_ro("absent", &Fault::absent, "Those that reached no barrier.");
 
     nb::class_<Pipeline>(module, "Pipeline", "A kernel ready to launch on the software device.")
-        .def(nb::init<nb::object, const std::string&, const std::string&, bool, size_t, bool>(),
+        .def(nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t,
+                      bool>(),
              "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
-             "flush_subnormals"_a = false,
+             "private_bytes"_a = 0, "flush_subnormals"_a = false,
              "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
-             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables.")
+             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
+             "private_bytes: what a call keeps in arrays on its stack.")
         .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
-             "threadgroup"_a,
+             "threadgroup"_a, "timeout"_a = nb::none(),
              "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
-             "order compiled for; threadgroup_arguments: bytes of each. Releases the GIL.");
+             "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds. "
+             "Releases the GIL.");
 
     module.def("layout", layout, "Byte offsets in the structs that compiled code reads.");
     module.def("simd_operations", simd_operations, "Numbers of pymetal_simd's operations.");

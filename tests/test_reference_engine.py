@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from functools import cache
 
@@ -250,6 +251,54 @@ def test_metal_source_runs_with_static_and_dynamic_threadgroup_memory() -> None:
     for i in range(4):
         part = values[ends[i] : ends[i + 1]]
         assert out[i].tolist() == [part.sum(dtype=np.uint32), part.size]
+
+
+PRIVATE = """
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void reverse(device uint* out [[buffer(0)]], constant uint& n [[buffer(1)]],
+                    uint i [[thread_position_in_grid]]) {
+    uint own[SIZE];
+    for (uint k = 0; k < n; ++k)
+        own[(k * 7 + i) % SIZE] = k;
+    BARRIER;
+    uint last = 0;
+    for (uint k = 0; k < n; ++k)
+        last = last * 31 + own[(k * 13) % SIZE];
+    out[i] = last;
+}
+"""
+
+
+@pytest.mark.parametrize("barrier", ["(void)0", "threadgroup_barrier(mem_flags::mem_none)"])
+@pytest.mark.parametrize("size", [1009, 300_007])
+def test_arrays_of_a_thread_may_be_larger_than_a_usual_stack(barrier: str, size: int) -> None:
+    """Written and read all over; launched from a thread whose own stack is small."""
+    macros = {"SIZE": size, "BARRIER": barrier}
+    kernel = pymetal.compile(PRIVATE, macros=macros, device="cpu").reverse
+    out = np.zeros(3, np.uint32)
+    threading.stack_size(256 * 1024)
+    try:
+        launch = threading.Thread(target=lambda: kernel(out, size, grid=3, threadgroup=3))
+        launch.start()
+        launch.join()
+    finally:
+        threading.stack_size(0)
+    k = np.arange(size, dtype=np.int64)
+    for i in range(3):
+        own = np.zeros(size, np.int64)
+        own[(k * 7 + i) % size] = k
+        expected = 0
+        for value in own[(k * 13) % size].tolist():
+            expected = (expected * 31 + value) & 0xFFFFFFFF
+        assert out[i] == expected
+
+
+def test_arrays_beyond_reason_are_refused_with_their_size() -> None:
+    macros = {"SIZE": 5_000_011, "BARRIER": "(void)0"}
+    with pytest.raises(UnsupportedError, match=r"\d{8} bytes"):
+        _ = pymetal.compile(PRIVATE, macros=macros, device="cpu").kernel("reverse")
 
 
 def test_a_kernel_fault_says_which_threads_wait_and_which_never_came() -> None:

@@ -134,7 +134,7 @@ void StackArea::release() {
 #endif
     munmap(base_, count_ * stride_);
     base_ = nullptr;
-    count_ = 0;
+    count_ = stack_bytes_ = 0;
 }
 
 void StackArea::reserve(size_t count, size_t stack_bytes) {
@@ -214,12 +214,19 @@ void Fiber::started() {
     Fiber* from = suspended;
     __sanitizer_finish_switch_fiber(fake_stack_, &from->bottom_, &from->bytes_);
 }
+
+void Fiber::took_over() {
+    __sanitizer_start_switch_fiber(nullptr, bottom_, bytes_);
+    __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
+}
 #else
 void Fiber::switch_to(Fiber& to, bool) {
     pymetal_switch_fiber(&stack_pointer_, to.stack_pointer_);
 }
 
 void Fiber::started() {}
+
+void Fiber::took_over() {}
 #endif
 
 } // namespace pymetal::cpu

@@ -19,14 +19,13 @@ class StackArea {
 
     // Makes room for `count` stacks of at least `stack_bytes`; throws std::bad_alloc.
     void reserve(size_t count, size_t stack_bytes);
+    void release();                   // frees all of it; reserve() makes room again
     void abandon();                   // to be called when fibers were dropped half way
     char* bottom(size_t index) const; // lowest usable address
     char* top(size_t index) const;    // one past the highest, 16-byte aligned, cache-coloured
     size_t stack_bytes() const { return stack_bytes_; }
 
   private:
-    void release();
-
     char* base_ = nullptr;
     size_t count_ = 0;
     size_t stack_bytes_ = 0;
@@ -44,6 +43,9 @@ class Fiber {
 
     // To be called first by a fiber's function: completes the switch that started it.
     void started();
+
+    // A signal handler has put the worker back on the stack of `this`; no fiber switched to it.
+    void took_over();
 
   private:
     void* stack_pointer_ = nullptr;

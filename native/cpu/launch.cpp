@@ -50,7 +50,10 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
     context_.dispatch_quadgroups_per_threadgroup = static_cast<uint32_t>((threads + 3) / 4);
 }
 
-std::optional<Fault> Launch::run(const std::function<bool()>& interrupted) {
+std::optional<Fault> Launch::run(const std::function<bool()>& interrupted,
+                                 std::optional<double> timeout_seconds) {
+    Watch watch(timeout_seconds);
+    watch_ = &watch;
     caller_ = std::this_thread::get_id();
     interrupted_ = &interrupted;
     WorkerPool& pool = WorkerPool::instance();
@@ -59,7 +62,7 @@ std::optional<Fault> Launch::run(const std::function<bool()>& interrupted) {
         const auto start = Clock::now();
         Lease lease(pool);
         FloatEnvironment environment(kernel_.flush_subnormals);
-        lease.threadgroup().begin(kernel_, context_, memory_bytes_);
+        lease.threadgroup().begin(kernel_, context_, memory_bytes_, watch.stop());
         run_chunk(lease.threadgroup(), 0, 1);
         claimed_ = 1;
         const nanoseconds each = std::max(nanoseconds{1}, Clock::now() - start);
@@ -68,9 +71,11 @@ std::optional<Fault> Launch::run(const std::function<bool()>& interrupted) {
         const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
         if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1)
             claim_all(lease.threadgroup());
+        lease.threadgroup().end();
     }
     if (has_work())
         pool.run(*this);
+    ended_ = watch.reason();
     if (error_)
         std::rethrow_exception(error_);
     return std::move(fault_);
@@ -78,6 +83,7 @@ std::optional<Fault> Launch::run(const std::function<bool()>& interrupted) {
 
 bool Launch::has_work() const {
     return !stopped_.load(std::memory_order_relaxed) &&
+           !watch_->stop().load(std::memory_order_relaxed) &&
            claimed_.load(std::memory_order_relaxed) < total_;
 }
 
@@ -85,8 +91,14 @@ void Launch::work() {
     try {
         Lease lease(WorkerPool::instance());
         FloatEnvironment environment(kernel_.flush_subnormals);
-        lease.threadgroup().begin(kernel_, context_, memory_bytes_);
+        lease.threadgroup().begin(kernel_, context_, memory_bytes_, watch_->stop());
+        const bool helps = std::this_thread::get_id() != caller_;
+        if (helps)
+            watch_->enter();
         claim_all(lease.threadgroup());
+        if (helps)
+            watch_->leave();
+        lease.threadgroup().end();
     } catch (...) {
         fail(std::nullopt, std::current_exception());
     }
@@ -103,6 +115,7 @@ void Launch::claim_all(Threadgroup& threadgroup) {
         if (asks && Clock::now() - asked > kAskEvery) {
             if ((*interrupted_)())
                 stopped_ = true;
+            watch_->answered();
             asked = Clock::now();
         }
     }

@@ -29,7 +29,11 @@ class Launch : public Job {
 
     // Runs it and returns when all is done, or `interrupted()` was true: the calling thread asks
     // now and then, between threadgroups. Throws what a worker threw (std::bad_alloc).
-    std::optional<Fault> run(const std::function<bool()>& interrupted);
+    std::optional<Fault> run(const std::function<bool()>& interrupted,
+                             std::optional<double> timeout_seconds = std::nullopt);
+
+    // Whether the launch was ended from outside, and why.
+    Watch::Reason ended() const { return ended_; }
 
     // Claims threadgroups until there are none left, on any thread.
     void work() override;
@@ -51,6 +55,8 @@ class Launch : public Job {
     std::atomic<bool> stopped_{false};
     std::thread::id caller_;
     const std::function<bool()>* interrupted_ = nullptr;
+    Watch* watch_ = nullptr;
+    Watch::Reason ended_ = Watch::Reason::none;
     std::mutex failure_;
     std::optional<Fault> fault_;
     std::exception_ptr error_;

@@ -12,6 +12,9 @@ namespace {
 // Touched only as far as a kernel needs. A simdgroup holds the private arrays of 32 threads.
 constexpr size_t kThreadStackBytes = 256 * 1024;
 constexpr size_t kSimdgroupStackBytes = 2 * 1024 * 1024;
+// More arrays than this and calls that never wait run on fibers too: who knows how large the stack
+// of the calling thread is.
+constexpr size_t kCallerStackBytes = 64 * 1024;
 constexpr size_t kMemoryAlignment = 64;
 
 thread_local Threadgroup* current_threadgroup = nullptr;
@@ -30,9 +33,11 @@ Threadgroup& Threadgroup::current() {
     return *current_threadgroup;
 }
 
-void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes) {
+void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes,
+                        const std::atomic<bool>& stop) {
     kernel_ = kernel;
     launch_ = &launch;
+    stop_ = &stop;
     context_.launch = &launch;
     step_ = kernel.granularity == Granularity::simdgroup ? kLanes : 1;
     memory_bytes_ = memory_bytes;
@@ -45,12 +50,19 @@ void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_
         memory_capacity_ = rounded;
     }
     context_.memory = memory_.get();
-    if (kernel.suspends) {
+    on_fibers_ = kernel.suspends || kernel.private_bytes > kCallerStackBytes;
+    if (on_fibers_) {
         const uint32_t* size = launch.dispatch_threads_per_threadgroup;
         const size_t fibers = (size_t{size[0]} * size[1] * size[2] + step_ - 1) / step_;
         const size_t standard = step_ == 1 ? kThreadStackBytes : kSimdgroupStackBytes;
-        stacks_.reserve(fibers, kernel.stack_bytes != 0 ? kernel.stack_bytes : standard);
+        stacks_ = &stacks_of_[static_cast<int>(kernel.granularity)];
+        stacks_->reserve(fibers, standard + kernel.private_bytes);
     }
+}
+
+void Threadgroup::end() {
+    if (kernel_.private_bytes > kCallerStackBytes)
+        stacks_->release();
 }
 
 bool Threadgroup::run(const uint32_t (&position)[3]) {
@@ -68,11 +80,18 @@ bool Threadgroup::run(const uint32_t (&position)[3]) {
     if (memory_bytes_ != 0)
         std::memset(memory_.get(), 0, memory_bytes_);
     faulted_ = false;
-    if (kernel_.suspends)
+    Trap trap;
+    const auto run = [](void* self) { static_cast<Threadgroup*>(self)->run_all(); };
+    if (!run_guarded(run, this, *stop_, &trap))
+        report_trap(trap);
+    return !faulted_;
+}
+
+void Threadgroup::run_all() {
+    if (on_fibers_)
         run_fibers();
     else
         run_plainly();
-    return !faulted_;
 }
 
 // Lanes that exist in the simdgroup of `thread`.
@@ -116,12 +135,26 @@ void Threadgroup::run_fibers() {
         groups_[group] = Group{first_bits(fibers_count_ - group * kLanes), 0, 0};
     for (uint32_t fiber = 0; fiber < fibers_count_; ++fiber) {
         place(fiber, fiber * step_);
-        fibers_[fiber].prepare(stacks_, fiber, start, this);
+        fibers_[fiber].prepare(*stacks_, fiber, start, this);
     }
     running_ = 0;
     main_.switch_to(fibers_[0]); // comes back when all have finished, or one faulted
     if (faulted_)
-        stacks_.abandon();
+        stacks_->abandon();
+}
+
+// A signal ended the threadgroup: whoever ran is left where it was.
+void Threadgroup::report_trap(const Trap& trap) {
+    if (on_fibers_) {
+        main_.took_over();
+        stacks_->abandon();
+    }
+    faulted_ = true;
+    fault_ = Fault{};
+    fault_.trap = trap;
+    std::memcpy(fault_.threadgroup_position_in_grid, context_.threadgroup_position_in_grid,
+                sizeof fault_.threadgroup_position_in_grid);
+    std::memcpy(fault_.thread, contexts_[running_].thread_position_in_grid, sizeof fault_.thread);
 }
 
 void Threadgroup::start(void* self) {
@@ -240,6 +273,7 @@ int Threadgroup::open_barrier() {
 // Fills in the fault. With `lanes`, the simdgroup of `fiber` reached its barrier with those only;
 // without, all fibers are at some barrier or have finished.
 void Threadgroup::report_barrier(uint32_t fiber, uint32_t lanes) {
+    const Uninterrupted allocating;
     faulted_ = true;
     fault_ = Fault{};
     std::memcpy(fault_.threadgroup_position_in_grid, context_.threadgroup_position_in_grid,

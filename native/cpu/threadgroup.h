@@ -2,6 +2,7 @@
 #pragma once
 
 #include "context.h"
+#include "faults.h"
 #include "fiber.h"
 #include "simdgroup.h"
 
@@ -20,12 +21,14 @@ struct Kernel {
     Granularity granularity = Granularity::thread;
     bool suspends = true; // has barriers or, a thread at a time, cross-lane operations
     bool flush_subnormals = false;
-    size_t stack_bytes = 0; // of a fiber; 0: the default
+    size_t private_bytes = 0; // what a call keeps in arrays on its stack
 };
 
-// Why a launch failed: a barrier that only some threads of a threadgroup reached.
+// Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.
 struct Fault {
     uint32_t threadgroup_position_in_grid[3] = {0, 0, 0};
+    Trap trap;                       // its signal is 0 where a barrier is to blame
+    uint32_t thread[3] = {0, 0, 0};  // position in the grid of the thread (or simdgroup's first)
     uint32_t site = 0;               // the barrier with the lowest number that threads wait at
     std::vector<uint32_t> waiting;   // thread_index_in_threadgroup of those
     std::vector<uint32_t> elsewhere; // of those at another barrier
@@ -43,7 +46,11 @@ struct Fault {
 class Threadgroup {
   public:
     // To be called before the threadgroups of a launch; throws std::bad_alloc.
-    void begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes);
+    void begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes,
+               const std::atomic<bool>& stop);
+
+    // To be called after them: gives back stacks of a size that few kernels need.
+    void end();
 
     // Runs one threadgroup; false if it faulted.
     bool run(const uint32_t (&position)[3]);
@@ -63,6 +70,8 @@ class Threadgroup {
     static constexpr int kNone = -1; // all finished, or a fault
 
     void place(uint32_t fiber, uint32_t thread);
+    void run_all();
+    void report_trap(const Trap& trap);
     void run_plainly();
     void run_fibers();
     static void start(void* self);
@@ -77,7 +86,9 @@ class Threadgroup {
     // The launch.
     Kernel kernel_;
     const LaunchContext* launch_ = nullptr;
-    StackArea stacks_;
+    const std::atomic<bool>* stop_ = nullptr;
+    StackArea stacks_of_[2]; // by granularity, so that kernels that take turns keep theirs
+    StackArea* stacks_ = nullptr;
     std::unique_ptr<char[], void (*)(char*)> memory_{nullptr, nullptr};
     size_t memory_capacity_ = 0;
     size_t memory_bytes_ = 0;
@@ -85,6 +96,7 @@ class Threadgroup {
     // The threadgroup.
     ThreadgroupContext context_{};
     uint32_t threads_ = 0;
+    bool on_fibers_ = false;
     uint32_t step_ = 1; // threads a fiber stands for
     uint32_t fibers_count_ = 0;
     uint32_t groups_count_ = 0;

@@ -86,6 +86,7 @@ void WorkerPool::start_workers() {
     sigfillset(&others);
     for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT})
         sigdelset(&others, own);
+    sigdelset(&others, interrupt_signal());
     pthread_sigmask(SIG_SETMASK, &others, &before);
     try {
         for (; workers_ + 1 < size(); ++workers_)

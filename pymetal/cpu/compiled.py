@@ -1,6 +1,6 @@
 """A compiled kernel as the disk cache keeps it: object code and what launching it takes.
 
-u32 length of the JSON, JSON, object code
+An entry is the length of the JSON as u32, the JSON, then the object code.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Compiled:
 
     granularity            what one call of `entry` runs: "thread" or "simdgroup"
     suspends               whether calls may have to wait for each other
+    private_bytes          what a call keeps in arrays on its stack
     threadgroup_bytes      size of the kernel's threadgroup variables
     buffers                Metal's buffer indices, in the order that the code reads addresses
     threadgroup_arguments  Metal's threadgroup indices, in the order that it reads offsets
@@ -35,6 +36,7 @@ class Compiled:
     granularity: str
     suspends: bool
     flush_denormals: bool
+    private_bytes: int
     threadgroup_bytes: int
     buffers: tuple[int, ...]
     threadgroup_arguments: tuple[int, ...]
@@ -78,6 +80,7 @@ class Compiled:
             self.granularity,
             self.suspends,
             self.threadgroup_bytes,
+            self.private_bytes,
             self.flush_denormals,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.cpu import jit, reference
 from pymetal.cpu.compiled import Compiled
+from pymetal.cpu.jit import NativeCode
 from pymetal.cpu.lanes import LaneLayout
 from pymetal.cpu.vectorise import NotVectorised, vectorise
 from pymetal.errors import UnsupportedError
@@ -57,9 +58,13 @@ def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
     )
 
 
+# Arrays of one thread. More would fit, but 1024 threads would need gigabytes.
+MAX_PRIVATE_BYTES = 16 << 20
+
+
 def _compiled(
     canonical: CanonicalFunction,
-    code: bytes,
+    native: NativeCode,
     *,
     engine: str,
     entry: str,
@@ -69,8 +74,16 @@ def _compiled(
     def indices(role: str) -> tuple[int, ...]:
         return tuple(p.index for p in canonical.parameters if p.role == role)
 
+    threads = 1 if granularity == "thread" else 32
+    if native.private_bytes > threads * MAX_PRIVATE_BYTES:
+        raise UnsupportedError(
+            f"{canonical.function.name}: each thread keeps {native.private_bytes // threads} bytes "
+            f"in arrays of its own; the software device has room for {MAX_PRIVATE_BYTES}",
+            feature="private memory",
+        )
     return Compiled(
-        code=code,
+        code=native.code,
+        private_bytes=native.private_bytes,
         function=canonical.function,
         engine=engine,
         entry=entry,

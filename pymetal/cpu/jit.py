@@ -11,11 +11,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 
 from pymetal import _native
+from pymetal.air import ir
+from pymetal.air.ir.layout import Layout
 from pymetal.errors import UnsupportedError
 
 # LLVM's target machines and global state are used by one thread at a time.
@@ -48,6 +50,13 @@ def target_features() -> str:
     return str(llvm.get_host_cpu_features().flatten())
 
 
+class NativeCode(NamedTuple):
+    """An object file, and the bytes of arrays that a call of its entry keeps on the stack."""
+
+    code: bytes
+    private_bytes: int
+
+
 def compile_ir(
     texts: Sequence[str],
     entry: str,
@@ -55,7 +64,7 @@ def compile_ir(
     kernel: str,
     speed: int = 2,
     vectorize: bool = False,
-) -> bytes:
+) -> NativeCode:
     """Link modules of IR, optimise and emit an object whose one visible function is `entry`.
 
     Raises
@@ -77,7 +86,8 @@ def compile_ir(
         options.loop_vectorization = options.slp_vectorization = vectorize
         builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
-        return bytes(machine.emit_object(module))
+        private = _private_bytes(module, entry)
+        return NativeCode(bytes(machine.emit_object(module)), private)
 
 
 def parse(text: str, machine: Any, context: Any) -> Any:
@@ -86,6 +96,22 @@ def parse(text: str, machine: Any, context: Any) -> Any:
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     return module
+
+
+def _private_bytes(module: Any, entry: str) -> int:
+    """What the function's allocas take; LLVM keeps those of fixed size in its first block."""
+    first = next(iter(module.get_function(entry).blocks))
+    allocas = [str(i) for i in first.instructions if i.opcode == "alloca"]
+    if not allocas:
+        return 0
+    body = "\n".join([*map(str, module.struct_types), "define void @f() {", *allocas])
+    read = ir.read(f"{body}\n  ret void\n}}\n")
+    layout = Layout(read.types)
+    return sum(
+        layout.size(i.source_type) + layout.align(i.source_type)
+        for i in read.functions["f"].instructions
+        if i.opcode == "alloca" and i.source_type is not None
+    )
 
 
 @cache
