@@ -30,6 +30,7 @@ def run_metal_kernel(
     constants: Constants | None = None,
     threadgroup_memory: Mapping[int, int] | None = None,
     device: str | Device | None = None,
+    timeout: float | None = None,
 ) -> Any:
     """Run a Metal kernel and return what it wrote.
 
@@ -58,6 +59,9 @@ def run_metal_kernel(
         Bytes for each `[[threadgroup(n)]]` argument, by n.
     device
         "metal", "cpu" or a `Device`; None: `PYMETAL_DEVICE`, else the best one present.
+    timeout
+        Seconds after which the kernel is stopped, a KernelFault. None: `PYMETAL_TIMEOUT`, else
+        for as long as it takes.
 
     Returns
     -------
@@ -74,10 +78,12 @@ def run_metal_kernel(
     chosen = pick_device(device)
     found = find(name, kernel_dirs)
     kernel = library_of(found, chosen).kernel(found.function, constants)
-    values = _in_declared_order(
+    values = in_declared_order(
         kernel, [output(s, d) for s, d in zip(shapes, dtypes, strict=True)], inputs
     )
-    results = kernel.launch(values, grid_size, threadgroup_size, threadgroup_memory)
+    results = kernel.launch(
+        values, grid_size, threadgroup_size, threadgroup_memory, timeout=timeout
+    )
     return (results,) if isinstance(output_shape, list) and len(shapes) == 1 else results
 
 
@@ -102,7 +108,7 @@ def _outputs(shape: Any, dtype: Any) -> tuple[list[Any], list[Any]]:
     return shape, dtypes
 
 
-def _in_declared_order(
+def in_declared_order(
     kernel: Kernel, outputs: Sequence[output], inputs: Sequence[Any]
 ) -> list[Any]:
     """Outputs to the buffers of lowest index, inputs to the others as declared."""
