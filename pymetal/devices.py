@@ -71,11 +71,12 @@ class Pipeline(Protocol):
         threadgroup_memory: Mapping[int, int],
         grid: Size,
         threadgroup: Size,
+        timeout: float | None = None,
     ) -> None:
         """Run the grid (in threads) and return when it is done. Raises `KernelFault`.
 
         `threadgroup_memory` maps threadgroup indices to bytes. Geometry was checked already
-        against the limits.
+        against the limits. After `timeout` seconds the kernel is stopped, which is a fault too.
         """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pymetal import geometry
+from pymetal import geometry, timeouts
 from pymetal.air.function import Argument, Function
 from pymetal.arguments import bind, check_overlaps
 from pymetal.datatypes import argument_dtype
@@ -81,6 +81,7 @@ class Kernel:
         grid: Any,
         threadgroup: Any,
         threadgroup_memory: Mapping[int, int] | None = None,
+        timeout: float | None = None,
     ) -> Any:
         """Run the kernel over `grid` threads and wait for it.
 
@@ -93,6 +94,9 @@ class Kernel:
             1 to 3 numbers of **threads**.
         threadgroup_memory
             Bytes for each `[[threadgroup(n)]]` argument, by n.
+        timeout
+            Seconds after which the kernel is stopped, a KernelFault. None: `PYMETAL_TIMEOUT`,
+            else for as long as it takes.
 
         Returns
         -------
@@ -111,7 +115,7 @@ class Kernel:
                 f"{self.name} takes {len(self._arguments)} values ({names}), got {len(values)}\n"
                 f"{self}"
             )
-        return self.launch(values, grid, threadgroup, threadgroup_memory)
+        return self.launch(values, grid, threadgroup, threadgroup_memory, timeout=timeout)
 
     def launch(
         self,
@@ -119,6 +123,8 @@ class Kernel:
         grid: Any,
         threadgroup: Any,
         threadgroup_memory: Mapping[int, int] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> Any:
         """As a call, with as many values as there are arguments."""
         limits = self._device.limits
@@ -128,6 +134,7 @@ class Kernel:
         geometry.check_grid(grid)
         geometry.check_threadgroup(threadgroup, pipeline, limits)
         lengths = geometry.threadgroup_memory(threadgroup_memory, pipeline, limits)
+        timeout = timeouts.seconds(timeout)
 
         bindings: list[Binding] = []
         outputs: list[Array] = []
@@ -144,7 +151,7 @@ class Kernel:
         if writes_callers_array:
             check_overlaps(self.function, bindings)
 
-        pipeline.launch(bindings, lengths, grid, threadgroup)
+        pipeline.launch(bindings, lengths, grid, threadgroup, timeout)
         if len(outputs) > 1:
             return tuple(outputs)
         return outputs[0] if outputs else None

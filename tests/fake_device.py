@@ -61,7 +61,7 @@ class FakePipeline:
         self.max_total_threads_per_threadgroup = device.max_total_threads
         self.static_threadgroup_memory_bytes = device.static_memory
 
-    def launch(self, bindings, threadgroup_memory, grid, threadgroup) -> None:
+    def launch(self, bindings, threadgroup_memory, grid, threadgroup, timeout=None) -> None:
         self.device.launches.append((list(bindings), dict(threadgroup_memory), grid, threadgroup))
         if self.device.action is not None:
             self.device.action({b.argument.name: b.array for b in bindings}, grid)

@@ -524,6 +524,8 @@ Watch::Watch(std::optional<double> timeout_seconds) : on_main_thread_(is_main_th
 
 Watch::~Watch() {
     Watchdog::instance().remove(*this);
+    if (on_main_thread_)
+        answered(); // the interpreter will, before it launches anything else
 }
 
 void Watch::enter() {

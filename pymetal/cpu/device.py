@@ -21,9 +21,10 @@ from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
 from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_bytes
+from pymetal.cpu.faults import kernel_fault
 from pymetal.cpu.lanes import LaneLayout, lane_layout
 from pymetal.devices import Binding, Limits, Report, Size
-from pymetal.errors import DeviceError, FunctionNotFoundError, KernelFault, ToolchainError
+from pymetal.errors import DeviceError, FunctionNotFoundError, ToolchainError
 from pymetal.source import CompileOptions, Source
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ class CpuPipeline:
         threadgroup_memory: Mapping[int, int],
         grid: Size,
         threadgroup: Size,
+        timeout: float | None = None,
     ) -> None:
         addresses = {
             binding.argument.index: binding.array.__array_interface__["data"][0]
@@ -211,43 +213,10 @@ class CpuPipeline:
             [threadgroup_memory[index] for index in self._threadgroup_arguments],
             grid,
             threadgroup,
+            timeout,
         )
         if fault is not None:
-            raise _kernel_fault(self.function.name, fault)
-
-
-def _kernel_fault(name: str, fault: _native.Fault) -> KernelFault:
-    where = tuple(fault.threadgroup_position_in_grid)
-    lines = [f"{name}: only part of threadgroup {where} reached a barrier"]
-    lines.append(f"barrier {fault.site}: {_threads(fault.waiting)} waiting")
-    if fault.elsewhere:
-        lines.append(f"barrier {fault.elsewhere_site}: {_threads(fault.elsewhere)} waiting")
-    if fault.absent:
-        lines.append(f"no barrier: {_threads(fault.absent)}")
-    lines.append("every thread of a threadgroup must reach the same barrier, or none")
-    return KernelFault(
-        "\n  ".join(lines),
-        kernel=name,
-        threadgroup=where,
-        site=fault.site,
-        waiting=tuple(fault.waiting),
-        elsewhere=tuple(fault.elsewhere),
-        absent=tuple(fault.absent),
-    )
-
-
-def _threads(indices: Sequence[int]) -> str:
-    """Indices in the threadgroup, runs shortened: "threads 0-3, 7 (5)"."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and runs[-1][1] == index - 1:
-            runs[-1][1] = index
-        else:
-            runs.append([index, index])
-    shown = ", ".join(f"{a}-{b}" if a != b else str(a) for a, b in runs[:4])
-    more = ", …" if len(runs) > 4 else ""
-    word = "thread" if len(indices) == 1 else "threads"
-    return f"{word} {shown}{more}" + (f" ({len(indices)})" if len(indices) > 1 else "")
+            raise kernel_fault(self.function.name, fault, bindings, timeout)
 
 
 def _engine() -> str:

@@ -137,6 +137,7 @@ class MetalDevice:
         threadgroup_memory: Mapping[int, int],
         grid: Size,
         threadgroup: Size,
+        timeout: float | None = None,
     ) -> _native.GpuTime:
         """Run one pipeline and wait for it."""
         if self._in_use and self._native.unfinished_launches() == 0:
@@ -147,7 +148,11 @@ class MetalDevice:
         ]
         try:
             return native.launch(
-                slots, list(threadgroup_memory.items()), grid, threadgroup, self.timeout or 0.0
+                slots,
+                list(threadgroup_memory.items()),
+                grid,
+                threadgroup,
+                timeout or self.timeout or 0.0,
             )
         except _native.MetalFailure as failure:
             if failure.args[0] == "timeout":
@@ -292,10 +297,11 @@ class MetalPipeline:
         threadgroup_memory: Mapping[int, int],
         grid: Size,
         threadgroup: Size,
+        timeout: float | None = None,
     ) -> None:
         """Run the grid and return when the GPU is done. Raises `KernelFault`, `DeviceError`."""
         ran = self._device.launch(
-            self._native, self.function, bindings, threadgroup_memory, grid, threadgroup
+            self._native, self.function, bindings, threadgroup_memory, grid, threadgroup, timeout
         )
         self.gpu_seconds = ran.end_seconds - ran.start_seconds
         if self._logs:

@@ -1,0 +1,264 @@
+"""Kernels that go wrong in normal runs: the launch fails, the process and the next one live on."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import pymetal
+
+SOURCE = """
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void wild_write(device float* out [[buffer(0)]], constant long& offset [[buffer(1)]],
+                       uint i [[thread_position_in_grid]]) {
+    out[offset + i] = i;
+}
+kernel void wild_read(device float* out [[buffer(0)]], device const float* in [[buffer(1)]],
+                      constant long& offset [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+    out[i] = in[offset + i];
+}
+kernel void wild_after_barrier(device float* out [[buffer(0)]], constant long& offset [[buffer(1)]],
+                               uint i [[thread_position_in_grid]],
+                               uint t [[thread_index_in_threadgroup]]) {
+    threadgroup float tile[64];
+    tile[t % 64] = i;
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    out[offset + i] = tile[(t + 1) % 64];
+}
+kernel void spin(device float* out [[buffer(0)]], constant uint& forever [[buffer(1)]],
+                 uint i [[thread_position_in_grid]]) {
+    float x = i;
+    while (forever != 0) {
+        x = x * 1.0001f + 1;
+        if (x > 1e30f) x = 0;
+    }
+    out[i] = x;
+}
+kernel void spin_in_barriers(device float* out [[buffer(0)]], constant uint& forever [[buffer(1)]],
+                             uint i [[thread_position_in_grid]]) {
+    threadgroup float x;
+    do {
+        x = 1;
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    } while (forever != 0);
+    out[i] = x;
+}
+kernel void divide(device int* out [[buffer(0)]], device const int* by [[buffer(1)]],
+                   uint i [[thread_position_in_grid]]) {
+    out[i] = 7 / by[i] + 7 % by[i];
+}
+"""
+FAR = 1 << 40
+
+
+@pytest.fixture(params=["reference", "auto"])
+def library(request, monkeypatch) -> pymetal.Library:
+    monkeypatch.setenv("PYMETAL_ENGINE", request.param)
+    compiled = pymetal.compile(SOURCE, device="cpu")
+    assert works(compiled.spin)  # signals are for kernels, not for the compiler
+    return compiled
+
+
+def works(kernel: pymetal.Kernel) -> bool:
+    out = np.zeros(640, np.float32)
+    kernel(out, 0, grid=640, threadgroup=64)
+    return bool(out.any())
+
+
+@pytest.mark.parametrize("name", ["wild_write", "wild_after_barrier"])
+def test_a_wild_write_is_a_fault_and_the_next_launch_works(library, name: str) -> None:
+    kernel = library.kernel(name)
+    out = np.zeros(64, np.float32)
+    for _ in range(20):
+        with pytest.raises(pymetal.KernelFault, match=r"write to address 0x[0-9a-f]+") as caught:
+            kernel(out, FAR, grid=640, threadgroup=64)
+        assert caught.value.kernel == name
+        assert abs(caught.value.address - out.ctypes.data - 4 * FAR) < 4 * 640 * 4
+        assert caught.value.access == "write"
+        assert works(kernel)
+
+
+def test_a_fault_names_the_nearest_argument(library) -> None:
+    out, data = np.zeros(64, np.float32), np.zeros(64, np.float32)
+    with pytest.raises(pymetal.KernelFault, match=r"nearest to buffer\(\d\) '(in|out)'") as caught:
+        # 512 MB beyond: nothing is there in a process whose arrays are small
+        library.wild_read(out, data, -(1 << 27), grid=64, threadgroup=64)
+    assert caught.value.argument in ("in", "out")  # whichever the allocator put nearer
+    assert caught.value.access == "read"
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.address == caught.value.address
+
+
+@pytest.mark.parametrize("name", ["spin", "spin_in_barriers"])
+def test_a_timeout_stops_a_kernel_that_loops_for_ever(library, name: str) -> None:
+    kernel = library.kernel(name)
+    out = np.zeros(640, np.float32)
+    start = time.monotonic()
+    with pytest.raises(pymetal.KernelFault, match=r"still running after 0\.2 s") as caught:
+        kernel(out, 1, grid=640, threadgroup=64, timeout=0.2)
+    assert caught.value.kind == "timeout"
+    assert 0.2 <= time.monotonic() - start < 20
+    kernel(out, 0, grid=640, threadgroup=64, timeout=60)
+    assert out[1] == 1
+
+
+def test_a_timeout_stops_a_kernel_launched_by_another_thread(library) -> None:
+    caught: list[Exception] = []
+
+    def launch() -> None:
+        try:
+            library.spin(np.zeros(64, np.float32), 1, grid=64, threadgroup=64, timeout=0.2)
+        except pymetal.KernelFault as fault:
+            caught.append(fault)
+
+    threads = [threading.Thread(target=launch) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [c.kind for c in caught] == ["timeout"] * 3
+
+
+def test_the_environment_gives_a_timeout(library, monkeypatch) -> None:
+    monkeypatch.setenv("PYMETAL_TIMEOUT", "0.2")
+    with pytest.raises(pymetal.KernelFault, match=r"after 0\.2 s"):
+        library.spin(np.zeros(64, np.float32), 1, grid=64, threadgroup=64)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), "soon", True])
+def test_a_timeout_that_is_no_time_is_refused(library, timeout) -> None:
+    with pytest.raises(pymetal.ArgumentError, match="timeout"):
+        library.spin(np.zeros(64, np.float32), 0, grid=64, threadgroup=64, timeout=timeout)
+
+
+def test_ctrl_c_interrupts_a_kernel_that_loops_for_ever(library) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        for _ in range(3):
+            timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                library.spin(np.zeros(640, np.float32), 1, grid=640, threadgroup=64, timeout=60)
+            timer.join()
+        assert works(library.spin)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_of_ctrl_c_that_raises_nothing_leaves_the_fault(library) -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(pymetal.KernelFault, match="interrupted"):
+            library.spin(np.zeros(64, np.float32), 1, grid=64, threadgroup=64, timeout=60)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert came == [signal.SIGINT]
+
+
+def test_division_by_zero_does_not_trap(library) -> None:
+    out, by = np.ones(64, np.int32), np.zeros(64, np.int32)
+    library.divide(out, by, grid=64, threadgroup=64)
+    assert not out.any()
+
+
+def in_child(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code after a launch that works and one that faults."""
+    prelude = f"""
+import faulthandler, os, signal, sys
+import numpy as np
+import pymetal
+library = pymetal.compile({SOURCE!r}, device="cpu")
+out = np.zeros(64, np.float32)
+def fault():
+    try:
+        library.wild_write(out, {FAR}, grid=64, threadgroup=64)
+    except pymetal.KernelFault:
+        print("fault")
+def works():
+    library.wild_write(out, 0, grid=64, threadgroup=64)
+    assert out[63] == 63
+    print("works")
+def crash():
+    import ctypes
+    ctypes.string_at(8)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", prelude + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "first", ["faulthandler.enable(); works()", "works(); faulthandler.enable()"]
+)
+def test_faulthandler_sees_crashes_that_are_not_a_kernels(first: str) -> None:
+    done = in_child(f"{first}; fault(); works(); crash()")
+    assert done.stdout.split()[-2:] == ["fault", "works"]
+    assert done.returncode == -signal.SIGSEGV
+    assert len(re.findall("Fatal Python error: Segmentation fault", done.stderr)) == 1
+
+
+def test_a_crash_elsewhere_still_ends_the_process() -> None:
+    done = in_child("fault(); works(); crash()")
+    assert done.stdout.split() == ["fault", "works"]
+    assert done.returncode == -signal.SIGSEGV
+
+
+def test_faulthandler_may_come_and_go() -> None:
+    done = in_child(
+        "for _ in range(20):\n"
+        "    faulthandler.enable(); fault(); faulthandler.disable(); works()\n"
+        "crash()"
+    )
+    assert done.stdout.split() == ["fault", "works"] * 20
+    assert done.returncode == -signal.SIGSEGV
+
+
+def test_a_signal_that_somebody_sends_goes_to_the_programs_handler() -> None:
+    done = in_child(
+        """
+        signal.signal(signal.SIGSEGV, lambda *_: print("handled"))
+        fault()
+        os.kill(os.getpid(), signal.SIGSEGV)
+        works()
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["fault", "handled", "works"]
+
+
+def test_a_forked_child_has_timeouts_too() -> None:
+    done = in_child(
+        """
+        works()
+        child = os.fork()
+        if child == 0:
+            fault()
+            try:
+                library.spin(out, 1, grid=64, threadgroup=64, timeout=0.2)
+            except pymetal.KernelFault as error:
+                print(error.kind)
+            sys.stdout.flush()
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+        """
+    )
+    assert done.stdout.split() == ["works", "fault", "timeout", "0"], done.stderr
