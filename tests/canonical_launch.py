@@ -30,4 +30,7 @@ def launch(
         tuple(grid) + (1,) * (3 - len(grid)),
         tuple(threadgroup) + (1,) * (3 - len(threadgroup)),
     )
-    assert fault is None, f"site {fault.site}: threads {fault.waiting} wait, {fault.absent} do not"
+    assert fault is None, (
+        f"{fault.kind} {fault.access} {fault.address:#x} at {fault.thread_position_in_grid}; "
+        f"site {fault.site}: threads {fault.waiting} wait, {fault.absent} do not"
+    )

@@ -88,6 +88,8 @@ class Module:
                 case (Symbol(name=symbol), str(type_name), str(name), int(index), *rest):
                     required = bool(rest[0]) if rest else True
                     found[symbol] = FunctionConstant(name, index, type_name, required)
+                case (None, *_):
+                    pass  # no kernel reads it: the variable is gone
                 case _:
                     raise LibraryError(f"{self.label}: a function constant lacks name or index")
         return found

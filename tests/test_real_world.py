@@ -1,0 +1,92 @@
+"""Real kernels: MLX's, from source and as Apple compiled them, against NumPy.
+
+Here a sample of the cases, the same in every run; `bench/coverage.py` runs them all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import apple_metallib
+import mlx_case
+import mlx_elementwise
+import mlx_reductions
+import mlx_rows
+import pytest
+from mlx_case import Case
+
+from pymetal.msl import check_source
+from pymetal.source import Source
+
+SEED = 5
+CASES = [*mlx_elementwise.cases(), *mlx_reductions.cases(), *mlx_rows.cases()]
+
+
+def sample(cases: Sequence[Case], each: int) -> list[Case]:
+    """`each` cases of every family."""
+    families: dict[str, list[Case]] = {}
+    for case in cases:
+        families.setdefault(case.family, []).append(case)
+    rng = random.Random(SEED)
+    return [c for group in families.values() for c in rng.sample(group, min(each, len(group)))]
+
+
+FROM_SOURCE = mlx_case.sources(sample(CASES, 4))
+
+
+@pytest.mark.parametrize(
+    ("source", "cases"),
+    FROM_SOURCE,
+    ids=["+".join(c.name for c in part) for _, part in FROM_SOURCE],
+)
+def test_instances_of_mlx_kernels_from_source(source: Source, cases: list[Case]) -> None:
+    library = mlx_case.compiled(source)
+    for case in cases:
+        mlx_case.check(case, library)
+
+
+@pytest.mark.parametrize("case", sample(CASES, 4), ids=lambda case: case.name)
+def test_kernels_that_apple_compiled(case: Case) -> None:
+    library = mlx_case.apple()
+    if case.kernel not in library.names:
+        pytest.skip("MLX has no such instance")
+    mlx_case.check(case, library)
+
+
+def test_there_are_hundreds_of_cases() -> None:
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names))
+    assert len(names) >= 500
+
+
+# What a header relies on that MLX's sources include before it.
+STEEL = ("steel/gemm/gemm.h", "steel/utils/type_traits.h")
+FIRST: dict[str, tuple[str, ...]] = {
+    "indexing/": ("atomic.h", "reduction/ops.h"),
+    "masked_scatter": ("logging.h",),
+    "reduc": ("atomic.h", "reduction/ops.h"),
+    "searchsorted": ("sort.h",),
+    "quantized": STEEL,
+    "steel/gemm/kernels": STEEL,
+    "steel/conv": (*STEEL, "steel/conv/params.h"),
+    "steel/conv/kernels": ("steel/conv/conv.h",),
+}
+# Tensors of Metal 4: see test_tensors.py.
+TENSORS = ("nax",)
+
+
+def test_every_header_of_mlx_compiles() -> None:
+    folder = apple_metallib.include_folder() / mlx_case.KERNELS
+    failed = {}
+    for path in sorted(folder.rglob("*.h")):
+        name = str(path.relative_to(folder))
+        if any(word in name for word in TENSORS):
+            continue
+        before = [h for part, headers in FIRST.items() if part in name for h in headers]
+        lines = [f'#include "{mlx_case.KERNELS}/{h}"\n' for h in ("utils.h", *before, name)]
+        kernel = "kernel void probe(device float* out [[buffer(0)]]) { out[0] = 1; }\n"
+        problems = check_source(Source("".join(lines) + kernel), mlx_case.options())
+        if problems:
+            failed[name] = str(problems[0])
+    assert failed == {}
