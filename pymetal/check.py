@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,22 @@ def _plain(file: FileResult) -> dict[str, Any]:
     return facts
 
 
-def check_paths(paths: Sequence[Path], device: str | Device | None = None) -> CheckResult:
-    """Compile every kernel of the files, and of the `.metal` files in the folders."""
+def check_paths(
+    paths: Sequence[Path],
+    device: str | Device | None = None,
+    progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+) -> CheckResult:
+    """Compile every kernel of the files, and of the `.metal` files in the folders.
+
+    `progress` hands the files on one by one, and may show how far they are.
+    """
     chosen = pick_device(device)
+    files = metal_files(paths)
+    return CheckResult(chosen.name, [_check_file(path, chosen) for path in progress(files)])
+
+
+def metal_files(paths: Sequence[Path]) -> list[Path]:
+    """The files, and the `.metal` files in the folders; none missing."""
     files: list[Path] = []
     for path in paths:
         found = sorted(path.rglob("*.metal")) if path.is_dir() else [path]
@@ -105,7 +118,7 @@ def check_paths(paths: Sequence[Path], device: str | Device | None = None) -> Ch
                 f"no .metal files in {path}" if path.is_dir() else f"there is no file {path}"
             )
         files += found
-    return CheckResult(chosen.name, [_check_file(path, chosen) for path in files])
+    return files
 
 
 def _check_file(path: Path, device: Device) -> FileResult:

@@ -1,0 +1,165 @@
+"""One call of a kernel as the command line describes it: what `run`, `watch` and `bench` share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pymetal.cli.values import constant_value, input_value
+from pymetal.datatypes import argument_dtype
+from pymetal.devices import device as pick_device
+from pymetal.errors import ArgumentError
+from pymetal.find import Found, find
+from pymetal.kernel import Kernel
+from pymetal.library import Library, compile
+from pymetal.loading import library_of
+from pymetal.results import output
+from pymetal.run import in_declared_order
+from pymetal.source import MathMode
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """The options of a call, read but not yet checked against a kernel."""
+
+    kernel: str
+    grid: Any
+    threadgroup: Any = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[tuple[int, ...], ...] = ()
+    output_dtype: str | None = None
+    constants: tuple[tuple[str, str], ...] = ()
+    threadgroup_memory: tuple[tuple[str, str], ...] = ()
+    include_dirs: tuple[Path, ...] = ()
+    macros: tuple[tuple[str, str], ...] = ()
+    math_mode: MathMode = "safe"
+    device: str | None = None
+    timeout: float | None = None
+    seed: int = 0
+
+    def found(self) -> Found:
+        """The file, and the function unless the file decides."""
+        return find(self.kernel)
+
+    def prepare(self) -> Prepared:
+        """Compile the kernel and make its values."""
+        start = time.perf_counter()
+        found = self.found()
+        library = self._library(found)
+        constants = {int(k) if k.isdigit() else k: constant_value(k, v) for k, v in self.constants}
+        kernel = library.kernel(self._function(found, library), constants)
+        compile_seconds = time.perf_counter() - start
+
+        markers = [output(shape, self.output_dtype) for shape in self.outputs]
+        values = [
+            value if isinstance(value, output) else input_value(value, kernel, argument, self.seed)
+            for argument, value in zip(
+                kernel.arguments, in_declared_order(kernel, markers, self.inputs), strict=True
+            )
+        ]
+        return Prepared(self, found.path, kernel, values, self._memory(kernel), compile_seconds)
+
+    def _library(self, found: Found) -> Library:
+        plain = not (self.include_dirs or self.macros or self.math_mode != "safe")
+        if plain:
+            return library_of(found, pick_device(self.device))
+        if found.path.suffix == ".metallib":
+            raise ArgumentError(
+                f"{found.path} is compiled already: --include, --define and --math-mode are for "
+                "source"
+            )
+        return compile(
+            found.path,
+            include_dirs=self.include_dirs,
+            macros=dict(self.macros),
+            math_mode=self.math_mode,
+            device=self.device,
+        )
+
+    def _function(self, found: Found, library: Library) -> str:
+        """The function named, the one named as the file, or the only one."""
+        is_named = ":" in self.kernel
+        if not is_named and found.function not in library and len(library) == 1:
+            return next(iter(library))
+        return found.function
+
+    def _memory(self, kernel: Kernel) -> dict[int, int]:
+        lengths: dict[int, int] = {}
+        for index, length in self.threadgroup_memory:
+            if not (index.isdigit() and length.isdigit()):
+                raise ArgumentError(
+                    f"{kernel.name}: --threadgroup-memory {index}={length}: both are whole "
+                    "numbers, an index and bytes"
+                )
+            lengths[int(index)] = int(length)
+        return lengths
+
+
+@dataclass
+class Prepared:
+    """A compiled kernel with its values, ready to run."""
+
+    call: Call
+    path: Path
+    kernel: Kernel
+    values: list[Any]
+    threadgroup_memory: dict[int, int]
+    compile_seconds: float
+
+    def named(self) -> dict[str, Any]:
+        """The values by argument name, for expressions: outputs are zeros, the rest is copied
+        where the kernel may write it.
+        """
+        named: dict[str, Any] = {}
+        for argument, value in zip(self.kernel.arguments, self.values, strict=True):
+            if isinstance(value, output):
+                dtype = value.dtype or argument_dtype(argument)
+                value = np.broadcast_to(np.zeros((), dtype), value.shape)
+            elif isinstance(value, np.ndarray) and argument.access != "read":
+                value = value.copy()
+            named[argument.name] = value
+        return named
+
+    def keywords(self) -> dict[str, Any]:
+        """What a call takes beside the values."""
+        given: dict[str, Any] = {"grid": self.call.grid, "threadgroup": self.call.threadgroup}
+        if self.threadgroup_memory:
+            given["threadgroup_memory"] = self.threadgroup_memory
+        if self.call.timeout is not None:
+            given["timeout"] = self.call.timeout
+        return given
+
+    def run(self) -> Result:
+        """Run it once. Without outputs, arrays that it may write are the results."""
+        arguments = self.kernel.arguments
+        start = time.perf_counter()
+        returned = self.kernel(*self.values, **self.keywords())
+        run_seconds = time.perf_counter() - start
+
+        marked = [
+            a.name for a, v in zip(arguments, self.values, strict=True) if isinstance(v, output)
+        ]
+        if marked:
+            arrays = list(returned) if isinstance(returned, tuple) else [returned]
+            return Result(self, dict(zip(marked, arrays, strict=True)), run_seconds)
+        in_place = {
+            argument.name: value
+            for argument, value in zip(arguments, self.values, strict=True)
+            if isinstance(value, np.ndarray) and argument.access != "read"
+        }
+        return Result(self, in_place, run_seconds)
+
+
+@dataclass
+class Result:
+    """What a run wrote, by argument, and how long it took."""
+
+    prepared: Prepared
+    arrays: dict[str, Array]
+    run_seconds: float

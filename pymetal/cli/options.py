@@ -1,0 +1,131 @@
+"""Options that several commands share, and how their texts are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pymetal.source import MathMode
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """`512,512` or `512x512`."""
+    parts = text.replace("x", ",").split(",")
+    try:
+        return tuple(int(part) for part in parts)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is not 1 or more numbers, such as 512,512") from None
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """`name=value`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise typer.BadParameter(f"'{text}' is not name=value")
+    return name.strip(), value.strip()
+
+
+def definition(text: str) -> tuple[str, str]:
+    """`NAME` or `NAME=value`, as compilers take them."""
+    name, equals, value = text.partition("=")
+    if not name:
+        raise typer.BadParameter(f"'{text}' is not NAME or NAME=value")
+    return name, value if equals else "1"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Device = Annotated[
+    str | None,
+    typer.Option(help="Device: cpu or metal; default: as run_metal_kernel.", show_default=False),
+]
+Kernel = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE[:KERNEL]",
+        help="A .metal or .metallib file, or a kernel's name: in ./kernels or a shipped one.",
+        show_default=False,
+    ),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="VALUE",
+        help="Next argument after the outputs: a .npy file, 512, 1.5, true, 1,2,3 for a vector, "
+        '{"n": 3} for a struct, or random:, zeros:, ones: or arange:SHAPE.',
+        show_default=False,
+    ),
+]
+Outputs = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="SHAPE",
+        parser=sizes,
+        help="Shape of an output in scalars, such as 512,512; outputs are the first buffers.",
+        show_default=False,
+    ),
+]
+OutputDtype = Annotated[
+    str | None, typer.Option(help="For device void* outputs: their dtype.", show_default=False)
+]
+Grid = Annotated[
+    Any,
+    typer.Option(
+        metavar="THREADS", parser=sizes, help="Threads in all: x[,y[,z]].", show_default=False
+    ),
+]
+Threadgroup = Annotated[
+    Any,
+    typer.Option(
+        metavar="THREADS",
+        parser=sizes,
+        help="Threads in a threadgroup; default: PyMetal picks.",
+        show_default=False,
+    ),
+]
+ThreadgroupMemory = Annotated[
+    list[Any] | None,
+    typer.Option(
+        metavar="N=BYTES",
+        parser=assignment,
+        help="Length of [[threadgroup(N)]] (repeatable).".replace("[", r"\["),
+        show_default=False,
+    ),
+]
+Constants = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--constant",
+        "-c",
+        metavar="NAME=VALUE",
+        parser=assignment,
+        help="Function constant (repeatable).",
+        show_default=False,
+    ),
+]
+Include = Annotated[
+    list[Path] | None,
+    typer.Option("--include", "-I", help="Folder of headers (repeatable).", show_default=False),
+]
+Define = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--define",
+        "-D",
+        metavar="NAME[=VALUE]",
+        parser=definition,
+        help="Macro (repeatable).",
+        show_default=False,
+    ),
+]
+Math = Annotated[MathMode, typer.Option("--math-mode", help="How closely to follow IEEE 754.")]
+Seed = Annotated[int, typer.Option(help="Seed of random: inputs.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds after which the kernel is stopped.", show_default=False),
+]
