@@ -16,7 +16,7 @@ namespace metal {
         return x + (y - x) * a;                                                                    \
     }                                                                                              \
     METAL_FUNC V sign(V x) {                                                                       \
-        return x > (V)0 ? (V)1 : x < (V)0 ? (V) - 1 : x == (V)0 ? x : (V)0;                        \
+        return x > (V)0 ? (V)1 : x < (V)0 ? -(V)1 : x == (V)0 ? x : (V)0;                          \
     }                                                                                              \
     METAL_FUNC V step(V edge, V x) {                                                               \
         return x < edge ? (V)0 : (V)1;                                                             \

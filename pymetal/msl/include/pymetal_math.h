@@ -321,20 +321,18 @@ PYMETAL_MATH_AIR_2(powr, fast_powr)
 PYMETAL_FLOATS(PYMETAL_SINCOS)
 } // namespace fast
 
+// clang-format off
 #define PYMETAL_MATH_NAMES(NAME)                                                                   \
-    NAME(acos)                                                                                     \
-    NAME(acosh)                                                                                    \
-    NAME(asin) NAME(asinh) NAME(atan) NAME(atan2) NAME(atanh) NAME(cos) NAME(cosh) NAME(cospi)     \
-        NAME(exp) NAME(exp10) NAME(exp2) NAME(log) NAME(log10) NAME(log2) NAME(pow) NAME(powr)     \
-            NAME(rsqrt) NAME(sin) NAME(sincos) NAME(sinh) NAME(sinpi) NAME(sqrt) NAME(tan)         \
-                NAME(tanh) NAME(tanpi)
+    NAME(acos) NAME(acosh) NAME(asin) NAME(asinh) NAME(atan) NAME(atan2) NAME(atanh) NAME(cos)     \
+    NAME(cosh) NAME(cospi) NAME(exp) NAME(exp10) NAME(exp2) NAME(log) NAME(log10) NAME(log2)       \
+    NAME(pow) NAME(powr) NAME(rsqrt) NAME(sin) NAME(sincos) NAME(sinh) NAME(sinpi) NAME(sqrt)      \
+    NAME(tan) NAME(tanh) NAME(tanpi)
 #define PYMETAL_EXACT_NAMES(NAME)                                                                  \
-    NAME(abs)                                                                                      \
-    NAME(ceil)                                                                                     \
-    NAME(copysign) NAME(divide) NAME(fabs) NAME(fdim) NAME(floor) NAME(fma) NAME(fmax) NAME(fmax3) \
-        NAME(fmedian3) NAME(fmin) NAME(fmin3) NAME(fmod) NAME(fract) NAME(frexp) NAME(ilogb)       \
-            NAME(ldexp) NAME(max) NAME(max3) NAME(median3) NAME(min) NAME(min3) NAME(modf)         \
-                NAME(nextafter) NAME(rint) NAME(round) NAME(trunc)
+    NAME(abs) NAME(ceil) NAME(copysign) NAME(divide) NAME(fabs) NAME(fdim) NAME(floor) NAME(fma)   \
+    NAME(fmax) NAME(fmax3) NAME(fmedian3) NAME(fmin) NAME(fmin3) NAME(fmod) NAME(fract)            \
+    NAME(frexp) NAME(ilogb) NAME(ldexp) NAME(max) NAME(max3) NAME(median3) NAME(min) NAME(min3)    \
+    NAME(modf) NAME(nextafter) NAME(rint) NAME(round) NAME(trunc)
+// clang-format on
 #define PYMETAL_USING(name) using PYMETAL_MATH_MODE::name;
 PYMETAL_MATH_NAMES(PYMETAL_USING)
 #undef PYMETAL_USING
