@@ -84,7 +84,7 @@ PYMETAL_UNSIGNED(PYMETAL_ABS)
         return count == 0 ? (V)0 : field;                                                          \
     }                                                                                              \
     METAL_FUNC V insert_bits(V base, V insert, uint offset, uint count) {                          \
-        U field = ~(U)0 >> (U)((bits - count) & (bits - 1));                                       \
+        U field = (U) ~(U)0 >> (U)((bits - count) & (bits - 1));                                   \
         U mask = count == 0 ? (U)0 : field << (U)(offset & (bits - 1));                            \
         return (V)(((U)base & ~mask) | (((U)insert << (U)(offset & (bits - 1))) & mask));          \
     }
