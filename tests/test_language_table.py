@@ -110,3 +110,14 @@ def test_the_engines_know_every_intrinsic_that_the_library_declares():
     # Those that the loader makes of others: pymetal/air/intrinsics.py.
     made = re.compile(r"air\.fast_sqrt\.f32")
     assert [name for name in unknown if not made.fullmatch(name)] == []
+
+
+def test_too_large_arrays_of_a_thread_name_their_feature(device):
+    source = """kernel void k(device uint* out [[buffer(0)]], device uint* at [[buffer(1)]]) {
+        uint big[8000000];
+        for (uint i = 0; i < 8000000; i++) big[i] = i ^ at[0];
+        out[0] = big[at[0]];
+    }"""
+    with pytest.raises(pymetal.UnsupportedError) as caught:
+        pymetal.compile(source, device=device).kernel("k")
+    assert caught.value.feature == "private memory"
