@@ -34,7 +34,7 @@ def test_importing_pymetal_loads_nothing_else_of_weight():
 
 def test_the_public_functions_load_numpy_but_no_compiler():
     loaded = loaded_after("from pymetal import run_metal_kernel, compile, load, output, Kernel")
-    assert not loaded & {"llvmlite", "ml_dtypes", "ziglang", "importlib.metadata"}
+    assert not loaded & {"llvmlite", "ml_dtypes", "ziglang", "importlib.metadata", "typer", "rich"}
 
 
 def test_the_front_end_imports_without_numpy_and_the_native_module():

@@ -11,7 +11,6 @@ import numpy as np
 from pymetal.air.function import Argument
 from pymetal.errors import ArgumentError
 from pymetal.kernel import Kernel
-from pymetal.results import checked_shape
 
 MADE = re.compile(r"(random|zeros|ones|arange):(\d+(?:[,x]\d+)*)")
 
@@ -38,7 +37,7 @@ def input_value(text: str, kernel: Kernel, argument: Argument, seed: int) -> Any
         except (OSError, ValueError, EOFError) as error:
             raise refused(f"{text} cannot be read: {error}") from None
     if made := MADE.fullmatch(text):
-        shape = checked_shape(tuple(map(int, made[2].replace("x", ",").split(","))))
+        shape = tuple(map(int, made[2].replace("x", ",").split(",")))
         dtype = kernel.dtype(argument.name)
         if dtype is None or dtype.fields is not None:
             raise refused(f"{made[1]}: makes arrays of numbers; `{argument}` needs a .npy file")
