@@ -1,5 +1,8 @@
-// The Python face of the native module. With bindings_metal.cpp, the only file that includes
-// nanobind.
+// The Python face of the software device, and the module itself. The bindings*.cpp are the only
+// files that include nanobind.
+#include "bindings.h"
+
+#include "cpu/checks.h"
 #include "cpu/code.h"
 #include "cpu/context.h"
 #include "cpu/half.h"
@@ -43,7 +46,7 @@ class Pipeline {
                                 const std::vector<size_t>& threadgroup_arguments,
                                 const std::array<uint32_t, 3>& grid,
                                 const std::array<uint32_t, 3>& threadgroup,
-                                std::optional<double> timeout) const {
+                                std::optional<double> timeout, Checks* checks) const {
         std::vector<void*> addresses;
         addresses.reserve(buffers.size());
         for (const uintptr_t buffer : buffers)
@@ -68,7 +71,9 @@ class Pipeline {
         Watch::Reason ended = Watch::Reason::none;
         {
             const nb::gil_scoped_release release;
-            Launch launch(kernel_, std::move(addresses), std::move(offsets), bytes, geometry);
+            Kernel kernel = kernel_;
+            kernel.checks = checks;
+            Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
             fault = launch.run(ask, timeout);
             ended = launch.ended();
         }
@@ -260,11 +265,13 @@ void bind_cpu(nb::module_& module) {
              "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
              "private_bytes: what a call keeps in arrays on its stack.")
         .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
-             "threadgroup"_a, "timeout"_a = nb::none(),
+             "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(),
              "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
-             "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds. "
+             "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds; "
+             "checks: of instrumented code, begun. "
              "Releases the GIL.");
 
+    module.attr("LOOSE_BARRIER") = kLooseBarrier;
     module.def("layout", layout, "Byte offsets in the structs that compiled code reads.");
     module.def("simd_operations", simd_operations, "Numbers of pymetal_simd's operations.");
     module.def("simd_types", simd_types, "Numbers of pymetal_simd's types.");
@@ -277,10 +284,10 @@ void bind_cpu(nb::module_& module) {
 
 } // namespace
 
-void bind_metal(nb::module_& module); // bindings_metal.cpp
-
 NB_MODULE(_native, module) {
     module.doc() = "Native part of PyMetal: the software device's runtime and the Metal device.";
+    bind_checks(module);
     bind_cpu(module);
+    bind_memory(module);
     bind_metal(module);
 }

@@ -6,6 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pymetal.arrays import array as array
+    from pymetal.arrays import asarray as asarray
+    from pymetal.arrays import empty as empty
+    from pymetal.arrays import is_shared as is_shared
+    from pymetal.arrays import zeros as zeros
     from pymetal.devices import device as device
     from pymetal.devices import device_names as device_names
     from pymetal.errors import ArgumentError as ArgumentError
@@ -31,6 +36,11 @@ __version__ = "0.1.0"
 # Public names and where they live. They load when first used (PEP 562): the build imports
 # `pymetal.msl` before NumPy or the native module exist, and `import pymetal` stays fast.
 _HOMES = {
+    "array": "arrays",
+    "asarray": "arrays",
+    "empty": "arrays",
+    "is_shared": "arrays",
+    "zeros": "arrays",
     "device": "devices",
     "device_names": "devices",
     "ArgumentError": "errors",

@@ -8,8 +8,9 @@ behind the caller's back except a Python float, which becomes the nearest value 
   become infinite, a bool is only a bool.
 - Tuples and lists of numbers become a vector or a matrix (by columns), dicts and structured
   scalars a struct.
-- Arrays are bound as they are: C-contiguous, of the declared dtype, no copy. Those for arguments
-  that the kernel writes are written in place.
+- Arrays of any library are bound as they are: C-contiguous, of the declared dtype, no copy. Those
+  for arguments that the kernel writes are written in place. Narrow floats and ints of ml_dtypes,
+  which MSL has no types for, are bytes for `uchar` and `char` arguments.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from pymetal.air.function import Argument, Field, Function
+from pymetal.arrays import viewed
 from pymetal.datatypes import (
     DataType,
     DType,
@@ -38,6 +40,7 @@ Array = np.ndarray[Any, Any]
 
 # No CPU load that we emit needs more, and every NumPy allocation has it.
 ALIGNMENT_BYTES = 16
+_BYTES = (np.dtype(np.uint8), np.dtype(np.int8))
 
 
 def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> Binding:
@@ -45,6 +48,9 @@ def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> 
     try:
         if argument.kind != "buffer":
             raise Misfit(f"{argument.kind}s are not supported")
+        view = viewed(value)
+        if view is not None:
+            value = view
         if isinstance(value, np.ndarray) and (value.ndim or argument.access != "read"):
             array = _array(argument, value, max_bytes)
         else:
@@ -124,6 +130,8 @@ def _check_dtype(argument: Argument, array: Array) -> None:
         return
     if dtype == np.uint8 and argument.fields:
         return  # raw bytes of structs
+    if dtype.itemsize == 1 and dtype.type.__module__ == "ml_dtypes" and declared in _BYTES:
+        return
     if argument.fields:
         raise Misfit(
             f"got dtype {describe_dtype(dtype)}; {argument.type_name} is {describe_dtype(declared)}"

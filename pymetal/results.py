@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pymetal.air.function import Argument
+from pymetal.arrays import as_dtype, checked_shape, zeroed
 from pymetal.datatypes import argument_dtype, data_type
 from pymetal.errors import ArgumentError
-from pymetal.shown import shown
 
 Shape = int | tuple[int, ...]
 
@@ -35,8 +33,10 @@ class output:  # noqa: N801 - reads as a word at the call: kernel(pymetal.output
     dtype: Any
 
     def __init__(self, shape: Shape, dtype: Any = None) -> None:
-        object.__setattr__(self, "shape", checked_shape(shape))
-        object.__setattr__(self, "dtype", None if dtype is None else _dtype(dtype))
+        object.__setattr__(self, "shape", checked_shape(shape, "output shape"))
+        object.__setattr__(
+            self, "dtype", None if dtype is None else as_dtype(dtype, "output dtype")
+        )
 
     def allocate(self, function: str, argument: Argument, max_bytes: int) -> np.ndarray[Any, Any]:
         """Zeroed memory for `argument`, checked against its declaration and the device."""
@@ -78,45 +78,6 @@ class output:  # noqa: N801 - reads as a word at the call: kernel(pymetal.output
                 f"{argument.size_bytes}"
             )
         try:
-            return np.zeros(self.shape, dtype)
-        except MemoryError:
-            raise refused(
-                f"shape {self.shape} of {dtype} is {size_bytes} bytes, more than memory holds"
-            ) from None
-        except ValueError as error:  # NumPy's own limits: 64 dimensions
-            raise refused(f"shape {self.shape}: {error}") from None
-
-
-def checked_shape(shape: Any) -> tuple[int, ...]:
-    """An int or a sequence of ints as a tuple, none negative."""
-    parts: Sequence[Any]
-    if isinstance(shape, (tuple, list)):
-        parts = shape
-    elif isinstance(shape, (str, bytes, float)) or shape is None:
-        raise ArgumentError(f"output shape {shown(shape)} is not an int or a tuple of ints")
-    else:
-        parts = (shape,)
-    sizes: list[int] = []
-    for part in parts:
-        try:
-            if isinstance(part, (bool, np.bool_)):
-                raise TypeError
-            sizes.append(operator.index(part))
-        except TypeError:
-            raise ArgumentError(
-                f"output shape {shown(shape)} is not an int or a tuple of ints: {shown(part)} is "
-                f"{type(part).__name__}"
-            ) from None
-    if any(size < 0 for size in sizes):
-        raise ArgumentError(f"output shape {shown(tuple(sizes))} has a negative dimension")
-    if max(sizes, default=0) >= 1 << 63:
-        raise ArgumentError(f"output shape {shown(tuple(sizes))} is more than any memory holds")
-    return tuple(sizes)
-
-
-def _dtype(dtype: Any) -> np.dtype[Any]:
-    try:
-        converted: np.dtype[Any] = np.dtype(dtype)
-    except (TypeError, ValueError, KeyError, SyntaxError) as error:
-        raise ArgumentError(f"output dtype {shown(dtype)} is not a NumPy dtype ({error})") from None
-    return converted
+            return zeroed(self.shape, dtype)
+        except ArgumentError as error:
+            raise refused(error.message) from None
