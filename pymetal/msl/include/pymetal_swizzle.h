@@ -104,33 +104,47 @@ struct named_lanes;
     PYMETAL_4_2(a, b, c, d, p##b, __VA_ARGS__, 1)                                                  \
     PYMETAL_4_2(a, b, c, d, p##c, __VA_ARGS__, 2)                                                  \
     PYMETAL_4_2(a, b, c, d, p##d, __VA_ARGS__, 3)
+// clang-format off: it moves these lists about anew on every run
 #define PYMETAL_LANES_2(a, b)                                                                      \
     struct {                                                                                       \
         T a, b;                                                                                    \
     };                                                                                             \
     PYMETAL_2_1(a, b, a, 0)                                                                        \
     PYMETAL_2_1(a, b, b, 1)                                                                        \
-    PYMETAL_2_2(a, b, a, 0) PYMETAL_2_2(a, b, b, 1) PYMETAL_2_3(a, b, a, 0)                        \
-        PYMETAL_2_3(a, b, b, 1)
+    PYMETAL_2_2(a, b, a, 0)                                                                        \
+    PYMETAL_2_2(a, b, b, 1)                                                                        \
+    PYMETAL_2_3(a, b, a, 0)                                                                        \
+    PYMETAL_2_3(a, b, b, 1)
 #define PYMETAL_LANES_3(a, b, c)                                                                   \
     struct {                                                                                       \
         T a, b, c;                                                                                 \
     };                                                                                             \
     PYMETAL_3_1(a, b, c, a, 0)                                                                     \
     PYMETAL_3_1(a, b, c, b, 1)                                                                     \
-    PYMETAL_3_1(a, b, c, c, 2) PYMETAL_3_2(a, b, c, a, 0) PYMETAL_3_2(a, b, c, b, 1)               \
-        PYMETAL_3_2(a, b, c, c, 2) PYMETAL_3_3(a, b, c, a, 0) PYMETAL_3_3(a, b, c, b, 1)           \
-            PYMETAL_3_3(a, b, c, c, 2)
+    PYMETAL_3_1(a, b, c, c, 2)                                                                     \
+    PYMETAL_3_2(a, b, c, a, 0)                                                                     \
+    PYMETAL_3_2(a, b, c, b, 1)                                                                     \
+    PYMETAL_3_2(a, b, c, c, 2)                                                                     \
+    PYMETAL_3_3(a, b, c, a, 0)                                                                     \
+    PYMETAL_3_3(a, b, c, b, 1)                                                                     \
+    PYMETAL_3_3(a, b, c, c, 2)
 #define PYMETAL_LANES_4(a, b, c, d)                                                                \
     struct {                                                                                       \
         T a, b, c, d;                                                                              \
     };                                                                                             \
     PYMETAL_4_1(a, b, c, d, a, 0)                                                                  \
     PYMETAL_4_1(a, b, c, d, b, 1)                                                                  \
-    PYMETAL_4_1(a, b, c, d, c, 2) PYMETAL_4_1(a, b, c, d, d, 3) PYMETAL_4_2(a, b, c, d, a, 0)      \
-        PYMETAL_4_2(a, b, c, d, b, 1) PYMETAL_4_2(a, b, c, d, c, 2) PYMETAL_4_2(a, b, c, d, d, 3)  \
-            PYMETAL_4_3(a, b, c, d, a, 0) PYMETAL_4_3(a, b, c, d, b, 1)                            \
-                PYMETAL_4_3(a, b, c, d, c, 2) PYMETAL_4_3(a, b, c, d, d, 3)
+    PYMETAL_4_1(a, b, c, d, c, 2)                                                                  \
+    PYMETAL_4_1(a, b, c, d, d, 3)                                                                  \
+    PYMETAL_4_2(a, b, c, d, a, 0)                                                                  \
+    PYMETAL_4_2(a, b, c, d, b, 1)                                                                  \
+    PYMETAL_4_2(a, b, c, d, c, 2)                                                                  \
+    PYMETAL_4_2(a, b, c, d, d, 3)                                                                  \
+    PYMETAL_4_3(a, b, c, d, a, 0)                                                                  \
+    PYMETAL_4_3(a, b, c, d, b, 1)                                                                  \
+    PYMETAL_4_3(a, b, c, d, c, 2)                                                                  \
+    PYMETAL_4_3(a, b, c, d, d, 3)
+// clang-format on
 
 template <class T>
 struct named_lanes<T, 2> {
