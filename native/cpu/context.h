@@ -49,6 +49,9 @@ struct ThreadContext {
 
 using Entry = void (*)(const ThreadContext*);
 
+// In the site of a barrier that does not wait for threads that have finished.
+constexpr uint32_t kLooseBarrier = uint32_t{1} << 31;
+
 } // namespace pymetal::cpu
 
 // What compiled code may call, beside the C library (symbols.cpp has the whole table).
@@ -58,7 +61,7 @@ extern "C" {
 const pymetal::cpu::ThreadContext* pymetal_thread();
 
 // Threadgroup barrier. `lanes`: those of the calling simdgroup that reached it; thread fibers pass
-// their own as all ones.
+// their own as all ones. A barrier without memory flags adds pymetal::cpu::kLooseBarrier to its site.
 void pymetal_barrier(uint32_t site, uint32_t lanes);
 
 // Cross-lane operation of a thread fiber: `operation` and `type` as in simdgroup.h, `width` 32

@@ -189,7 +189,8 @@ void Threadgroup::suspend() {
 void Threadgroup::barrier(uint32_t site, uint32_t lanes) {
     if (!kernel_.suspends)
         return;
-    if (step_ == kLanes && lanes != contexts_[running_].lanes) {
+    const bool loose = (site & kLooseBarrier) != 0;
+    if (step_ == kLanes && lanes != contexts_[running_].lanes && !loose) {
         report_barrier(running_, lanes);
         fibers_[running_].switch_to(main_);
     }
@@ -259,7 +260,9 @@ int Threadgroup::open_barrier() {
     }
     if (waiting == 0)
         return kNone;
-    if (waiting != fibers_count_ || !agree) {
+    // All others have finished: they are behind every barrier.
+    const bool loose = agree && (sites_[first] & kLooseBarrier) != 0;
+    if (!loose && (waiting != fibers_count_ || !agree)) {
         report_barrier(static_cast<uint32_t>(first), 0);
         return kNone;
     }
@@ -286,21 +289,22 @@ void Threadgroup::report_barrier(uint32_t fiber, uint32_t lanes) {
                     .push_back(context.thread_index_in_threadgroup + lane);
         return;
     }
-    fault_.site = sites_[fiber];
+    auto site = [&](uint32_t i) { return sites_[i] & ~kLooseBarrier; };
+    fault_.site = site(fiber);
     auto waits = [&](uint32_t i) {
         return (groups_[i / kLanes].at_barrier >> i % kLanes & 1) != 0;
     };
     for (uint32_t i = 0; i < fibers_count_; ++i)
-        if (waits(i) && sites_[i] < fault_.site)
-            fault_.site = sites_[i];
+        if (waits(i) && site(i) < fault_.site)
+            fault_.site = site(i);
     for (uint32_t thread = 0; thread < threads_; ++thread) {
         const uint32_t i = thread / step_;
         if (!waits(i)) {
             fault_.absent.push_back(thread);
-        } else if (sites_[i] == fault_.site) {
+        } else if (site(i) == fault_.site) {
             fault_.waiting.push_back(thread);
         } else {
-            fault_.elsewhere_site = sites_[i];
+            fault_.elsewhere_site = site(i);
             fault_.elsewhere.push_back(thread);
         }
     }

@@ -145,7 +145,10 @@ def _thread_field(body: Body, what: Position) -> str:
 def _barrier(what: Barrier, symbol: str, site: int) -> str:
     body = Body()
     if what.scope == "threadgroup":
-        body.do(f"call void @pymetal_barrier(i32 {site}, i32 {_ALL_LANES})")
+        # Without memory flags it does not wait for threads that have finished.
+        loose = body.let("icmp eq i32 %flags, 0")
+        marked = body.let(f"select i1 {loose}, i32 {site | _native.LOOSE_BARRIER}, i32 {site}")
+        body.do(f"call void @pymetal_barrier(i32 {marked}, i32 {_ALL_LANES})")
     else:
         _meet(body, site)
     return body.define("void", symbol, "i32 %flags, i32 %scope")

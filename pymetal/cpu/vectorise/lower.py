@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pymetal import _native
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import IntegerType
 from pymetal.cpu.intrinsics import Barrier, CrossLane, Mathematics, Matrix, Position, meaning
@@ -79,6 +80,8 @@ def call(e: Emitter, i: Instruction) -> None:
     if isinstance(what, Barrier):
         if what.scope == "threadgroup":
             site = e.site(i)
+            if i.operands[0].text == "0":  # no memory flags: finished threads are not waited for
+                site |= _native.LOOSE_BARRIER
             e.do(f"call void @pymetal_barrier(i32 {site}, i32 {e.mask_bits()})")
             e.helpers.declarations["pymetal_barrier"] = (
                 "declare void @pymetal_barrier(i32, i32) convergent nounwind"
