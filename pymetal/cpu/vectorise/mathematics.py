@@ -114,6 +114,9 @@ def call(e: Emitter, i: Instruction, what: Mathematics | None) -> None:
     short = name.removeprefix("llvm.")
     types = suffix.group()[1:].split(".")
     narrow_ = type_ in NARROW
+    if narrow_ and short == "fmuladd":
+        e.define(i, _multiply_add(e, i, type_, flags))
+        return
     arguments = []
     for k, operand in enumerate(i.operands):
         text = e.type_text(operand.type)
@@ -131,6 +134,15 @@ def call(e: Emitter, i: Instruction, what: Mathematics | None) -> None:
     result = wide("float") if narrow_ else wide(type_)
     value = e.call(result, ".".join([name, *names]), *arguments, flags=flags)
     e.define(i, shorten(e, value, type_) if narrow_ else value)
+
+
+def _multiply_add(e: Emitter, i: Instruction, type_: str, flags: str) -> str:
+    """a·b + c in half or bfloat: two operations, each rounded, as no processor fuses them."""
+    a, b, c = (widen(e, e.vector(o), type_) for o in i.operands)
+    floats = wide("float")
+    product = shorten(e, e.let(f"fmul {flags}{floats} {a}, {b}"), type_)
+    total = e.let(f"fadd {flags}{floats} {widen(e, product, type_)}, {c}")
+    return shorten(e, total, type_)
 
 
 def _runtime(e: Emitter, i: Instruction, what: Mathematics, scalar: bool) -> None:

@@ -165,9 +165,8 @@ class Regions:
             members = {owner[b].entry for b in blocks if b in owner}
             around = any(header in next_[m] for m in members if m != header)
             lone = owner[header].exit is None and header in graph.successors[header]
-            if around or lone:
-                if not blocks <= component.blocks:
-                    raise NotVectorised("a loop that lanes enter apart")
+            # A loop may also lead through blocks where lanes meet, outside of the component.
+            if (around or lone) and blocks <= component.blocks:
                 loops[header] = members
         order, ends = _line(list(next_), next_, loops)
         nodes = {r.entry: Node(component, r, f"n.{r.entry}") for r in regions}

@@ -176,10 +176,11 @@ class Shapes:
                 return True
         sources = list(dict.fromkeys(i.labels))
         body = self.graph.loops.get(block)
-        if body is not None:
+        node = region.node
+        if body is not None and node is not None and body <= node.component.blocks:
+            # A loop that its lanes enter together, and go around together until they leave.
             outside = [s for s in sources if s not in body]
-            inside = [s for s in sources if s in body]
-            if len(outside) == 1 and len(inside) == 1:
+            if block == region.entry and len(outside) == 1 and len(sources) == 2:
                 return True
         main = set(region.main) if region.exit is not None else set()
         outside = [s for s in sources if s not in main]
