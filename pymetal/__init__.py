@@ -76,3 +76,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext pymetal` calls: adds the cell magic `%%metal`."""
+    from pymetal.notebook import load
+
+    load(shell)
