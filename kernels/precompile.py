@@ -33,13 +33,16 @@ def main() -> int:
     if done.returncode:
         return done.returncode
 
-    # The format of sha256sum. Read in pymetal/loading.py.
-    lines = [
-        f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {source.name}\n"
-        for source in options.sources
-    ]
-    (options.output_dir / "kernels.sha256").write_text("".join(lines), encoding="utf-8")
+    write_sums(options.output_dir, options.sources)
     return 0
+
+
+def write_sums(folder: Path, sources: list[Path]) -> None:
+    """Leave kernels.sha256 in the format of sha256sum. Read in pymetal/loading.py."""
+    lines = [
+        f"{hashlib.sha256(source.read_bytes()).hexdigest()}  {source.name}\n" for source in sources
+    ]
+    (folder / "kernels.sha256").write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,13 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <thread>
-#include <ucontext.h>
 #include <unistd.h>
 
+#ifdef __APPLE__
+#include <sys/ucontext.h>
+#else
+#include <ucontext.h>
+#endif
 #ifdef __linux__
 #include <sys/syscall.h>
 #define PYMETAL_INITIAL_EXEC __attribute__((tls_model("initial-exec")))
