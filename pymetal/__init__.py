@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pymetal.library import load as load
     from pymetal.results import output as output
     from pymetal.run import run_metal_kernel as run_metal_kernel
+    from pymetal.timing import Timing as Timing
+    from pymetal.timing import bench as bench
 
 __version__ = "0.1.0"
 
@@ -60,6 +62,8 @@ _HOMES = {
     "load": "library",
     "output": "results",
     "run_metal_kernel": "run",
+    "Timing": "timing",
+    "bench": "timing",
 }
 
 __all__ = ["__version__", *_HOMES]

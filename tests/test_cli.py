@@ -203,6 +203,16 @@ def test_bad_geometry_is_refused_as_in_python(command, device):
     assert "each dimension must be at least 1" in err
 
 
+def test_a_kernel_that_does_not_end_is_stopped(command, kernels):
+    source = "kernel void endless(device volatile int* x) { while (x[0] == 0) { } }\n"
+    (kernels / "endless.metal").write_text(source)
+    code, _, err = command(
+        *("run", "endless", "-i", "zeros:1", "--device", "cpu", "--timeout", "0.2", *CALL)
+    )
+    assert code == 1
+    assert "endless" in err
+
+
 def test_errors_are_objects_for_machines(command, kernels):
     (kernels / "broken.metal").write_text("kernel void broken(device int* x) { x = y; }\n")
     code, out, err = command("run", "broken", *CALL, "--json")
