@@ -34,3 +34,40 @@ def test_a_barrier_without_memory_flags_does_not_wait_for_finished_threads(devic
     """
     kernel = pymetal.compile(source, device=device)["k"]
     assert kernel(pymetal.output(1), grid=128, threadgroup=128) == np.float32([10])
+
+
+def test_a_constant_that_only_switches_arguments_switches_them_off(device: str) -> None:
+    source = """
+    constant bool with_bias [[function_constant(0)]];
+    constant bool with_mask [[function_constant(1)]];
+    kernel void k(device float* out [[buffer(0)]],
+                  constant float& bias [[buffer(1), function_constant(with_bias)]],
+                  constant bool& mask [[buffer(2), function_constant(with_mask)]]) {
+      out[0] = with_mask ? bias + mask : 1;
+    }
+    """
+    kernel = pymetal.compile(source, device=device).kernel("k", {0: False, 1: False})
+    assert [a.name for a in kernel.arguments] == ["out"]
+    assert kernel(pymetal.output(1), grid=1, threadgroup=1) == np.float32([1])
+
+
+def test_elements_of_bool_vectors_in_templates_are_written_by_index(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    template <typename T, int N>
+    struct Row {
+      typedef vec<T, N> type;
+      static void fill(thread type& v, int n) {
+        for (int i = 0; i < N; i++) v[i] = T(i < n);
+      }
+    };
+    kernel void k(device int* out [[buffer(0)]], constant int& n [[buffer(1)]]) {
+      Row<bool, 2>::type v;
+      Row<bool, 2>::fill(v, n);
+      out[0] = v[0] + 10 * v[1];
+    }
+    """
+    kernel = pymetal.compile(source, device=device)["k"]
+    got = [kernel(pymetal.output(1), n, grid=1, threadgroup=1)[0] for n in (0, 1, 2)]
+    assert got == [0, 1, 11]

@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
@@ -27,7 +27,7 @@ from pymetal.air.intrinsics import is_known
 from pymetal.air.module import Module
 from pymetal.air.normalise import define_arithmetic, define_intrinsics, flatten
 from pymetal.air.sites import number_sites
-from pymetal.air.wrapper import Parameter, wrap
+from pymetal.air.wrapper import Parameter, quoted, wrap
 from pymetal.errors import ArgumentError, LibraryError, UnsupportedError
 
 NAME = "canon"
@@ -56,23 +56,44 @@ class CanonicalFunction:
     flush_denormals: bool = False
 
 
+class Instrument(Protocol):
+    """A pass that adds calls of `pymetal_check…` to a function that is not optimised then."""
+
+    def arithmetic(self, text: str) -> str:
+        """Before shifts, divisions and conversions get Metal's meaning."""
+
+    def memory(self, text: str, name: str, parameters: tuple[Parameter, ...]) -> str:
+        """When everything is inlined into `@name`; removes debug information."""
+
+
 def canonical(
-    module: Module, function: Function, values: Mapping[str | int, Any] | None = None
+    module: Module,
+    function: Function,
+    values: Mapping[str | int, Any] | None = None,
+    instrument: Instrument | None = None,
 ) -> CanonicalFunction:
     """Make `function` of `module` canonical, with function constants `values`.
+
+    With `instrument` it is instrumented instead of optimised.
 
     Raises ArgumentError for constants that do not fit, UnsupportedError for what the software
     device lacks (an unknown intrinsic, recursion) and LibraryError for a broken module.
     """
     switches = module.predicates(function.symbol)
     text, types = _reachable(module, function, set(switches.values()))
-    text = flatten(_set_constants(text, module, function, values or {}))
+    text = _set_constants(text, module, function, values or {})
+    text = flatten(text, relax_alignment=instrument is None)
+    if instrument is not None:
+        text = instrument.arithmetic(text)
     text = define_intrinsics(define_arithmetic(text))
     text, parameters = wrap(text, function, types, switches)
     text = _inline(text, function)
     text, function, parameters = _drop_switched_off(text, function, parameters, switches)
     text, sites = number_sites(text)
-    text = _optimise(text, function)
+    if instrument is None:
+        text = _optimise(text, function)
+    else:
+        text = instrument.memory(_registers(text, function), NAME, parameters)
     intrinsics = _check_symbols(text, function)
     text, threadgroup_bytes = threadgroup.lay_out(text, NAME)
     return CanonicalFunction(
@@ -110,7 +131,12 @@ def _reachable(module: Module, function: Function, keep: set[str]) -> tuple[str,
             f"{module.label}: '{function.symbol}' has {len(types)} parameters, its metadata "
             f"{len(function.arguments)}"
         )
-    return str(parsed), types
+    text = str(parsed)
+    for name in sorted(keep):  # declarations that no code reads are gone
+        symbol = quoted(name)
+        if not re.search(rf"^@{re.escape(symbol)} = ", text, re.M):
+            text = f"@{symbol} = external constant i8, align 1\n{text}"
+    return text, types
 
 
 def _set_constants(
@@ -247,6 +273,13 @@ def _unroll(text: str, function: Function) -> str:
     return _UNROLL.sub(r'!"pymetal.loop.unroll.\1"', str(parsed))
 
 
+def _registers(text: str, function: Function) -> str:
+    """Local scalars become values, and nothing else is optimised."""
+    parsed = _parse(text, function)
+    _run(parsed, "sroa", "simplify_cfg", "global_dead_code_eliminate", "strip_dead_prototype")
+    return _clean(str(parsed))
+
+
 def _optimise(text: str, function: Function) -> str:
     parsed = _parse(_unroll(text, function), function)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -256,7 +289,12 @@ def _optimise(text: str, function: Function) -> str:
         parsed, llvm.create_pass_builder(_target_machine(), options)
     )
     _run(parsed, "global_dead_code_eliminate", "strip_dead_prototype")
-    result = _HINT_CALL.sub("", _COMMENT.sub("", _HINT.sub("", str(parsed))))
+    return _clean(str(parsed))
+
+
+def _clean(text: str) -> str:
+    """Without LLVM's hints, or what names a target."""
+    result = _HINT_CALL.sub("", _COMMENT.sub("", _HINT.sub("", text)))
     if "!llvm.dbg.cu" not in result:
         result = re.sub(r"^!.*\n", "", result, flags=re.M)
     # What LLVM inferred of memory predates the threadgroup variables' move to this parameter.
@@ -295,7 +333,11 @@ def _check_symbols(text: str, function: Function) -> tuple[str, ...]:
         )
     names = re.findall(r'^declare [^\n]*?@("[^"]*"|[-\w.$]+)\(', text, re.M)
     names += re.findall(r'^@("[^"]*"|[-\w.$]+) = external (?![^\n]*"air\.threadgroup")', text, re.M)
-    unknown = [n.strip('"') for n in names if not is_known(n) and _is_called(text, n)]
+    unknown = [
+        n.strip('"')
+        for n in names
+        if not is_known(n) and not n.startswith("pymetal_check") and _is_called(text, n)
+    ]
     if unknown:
         raise UnsupportedError(
             f"{function.name}: the software device lacks {', '.join(map(repr, unknown))}",

@@ -53,7 +53,7 @@ def emit(
     writer.named("air.version", [writer.node("i32 2", "i32 6", "i32 0")])
     version = [f"i32 {number}" for number in (*language_version, 0)]
     writer.named("air.language_version", [writer.node(quoted("Metal"), *version)])
-    text = _mark(text, writer, language_version)
+    text = _mark(_corrected(text), writer, language_version) + _kept(functions, symbols)
     bitcode = _assemble(text + writer.text(), {symbol for _, symbol in entries})
     return [Entry(name, symbol, bitcode) for name, symbol in entries]
 
@@ -120,6 +120,39 @@ def _rename(text: str, symbol: str, name: str) -> str:
     old = re.escape(symbol)
     new = name if re.fullmatch(r"[-\w.$]+", name) else f'"{name}"'
     return re.sub(rf'(?<=[@$])(?:{old}|"{old}")(?![-\w.$])', lambda _: new, text)
+
+
+_BOOL_ELEMENT = re.compile(
+    r"^  (?P<result>%[-\w.$]+) = insertelement (?P<vector><\d+ x i1> [^,\n]+), "
+    r"i8 (?P<value>%[-\w.$]+), ",
+    re.M,
+)
+
+
+def _corrected(text: str) -> str:
+    """clang 22 writes a bool as i8 into a vector of bools when the index is not constant.
+
+    Invalid IR, which LLVM refuses to read. Delete when clang stores an i1.
+    """
+
+    def trunc(match: re.Match[str]) -> str:
+        bit = f"%bool.{match['result'][1:]}"
+        return (
+            f"  {bit} = trunc i8 {match['value']} to i1\n"
+            f"  {match['result']} = insertelement {match['vector']}, i1 {bit}, "
+        )
+
+    return _BOOL_ELEMENT.sub(trunc, text)
+
+
+def _kept(functions: dict[str, KernelFunction], symbols: dict[str, str]) -> str:
+    """Function constants that only switch arguments on stay, though no code reads them."""
+    switches = {p.enabled_by for f in functions.values() for p in f.kernel.parameters}
+    kept = [f"ptr @{symbols[name]}" for name in sorted(switches) if name in symbols]
+    if not kept:
+        return ""
+    array = f"[{len(kept)} x ptr] [{', '.join(kept)}]"
+    return f'\n@llvm.compiler.used = appending global {array}, section "llvm.metadata"\n'
 
 
 def _mark(text: str, writer: MetadataWriter, language_version: tuple[int, int]) -> str:
