@@ -1,11 +1,13 @@
 """The metal device reads from the source what Metal's reflection leaves out."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pymetal.errors import CompileError
+from pymetal.errors import CompileError, UnsupportedError
 from pymetal.metal.includes import inlined
+from pymetal.metal.reflection import function_of
 from pymetal.metal.signature import Declared, signature_of, signatures
 from pymetal.source import CompileOptions, Source
 
@@ -98,6 +100,37 @@ def test_a_file_that_includes_itself_is_a_compile_error(tmp_path):
     path.write_text('#include "loop.h"\n')
     with pytest.raises(CompileError, match=r"loop\.h:1:1: error: #include nested too deeply"):
         inlined(Source('#include "loop.h"\n', tmp_path / "a.metal"), CompileOptions())
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("texture", "is a texture"), ("other", "neither buffer nor texture")]
+)
+def test_what_pymetal_cannot_pass_is_named(kind, words):
+    binding = SimpleNamespace(name="picture", kind=kind, index=0, access="read", type_name="")
+    with pytest.raises(
+        UnsupportedError, match=f"argument 'picture' is {words.removeprefix('is ')}"
+    ):
+        function_of("f", [binding], [], None)
+
+
+def test_without_source_reflection_does_alone():
+    def binding(name, index, access, type_name):
+        return SimpleNamespace(
+            kind="buffer",
+            name=name,
+            index=index,
+            access=access,
+            type_name=type_name,
+            size_bytes=4,
+            align_bytes=4,
+            members=[],
+        )
+
+    bindings = [binding("n", 1, "read", "uint"), binding("out", 0, "read_write", "float")]
+    out, n = function_of("f", bindings, [], None).arguments
+    assert str(out) == "device float* out [[buffer(0)]]"
+    # It may have been a reference or a pointer: a number and an array are both taken.
+    assert (n.address_space, n.is_reference) == ("constant", False)
 
 
 def places(text):

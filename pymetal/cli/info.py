@@ -27,6 +27,7 @@ def _facts() -> dict[str, Any]:
 
     import pymetal
     from pymetal.cache import default_folder
+    from pymetal.doctor import device_facts
     from pymetal.find import search_path, shipped_dir
 
     return {
@@ -37,6 +38,7 @@ def _facts() -> dict[str, Any]:
         "cache": str(default_folder()),
         "kernels": ", ".join([*search_path(), str(shipped_dir())]),
         "devices": [
-            {"name": name, **asdict(pymetal.device(name).limits)} for name in pymetal.device_names()
+            {"name": name, **device_facts(name), **asdict(pymetal.device(name).limits)}
+            for name in pymetal.device_names()
         ],
     }

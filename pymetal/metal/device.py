@@ -45,14 +45,13 @@ def open_device() -> MetalDevice:
 
 
 class MetalDevice:
-    """One GPU. `timeout` is how many seconds a launch may take; None waits for ever."""
+    """One GPU."""
 
     name = "metal"
 
     def __init__(self, native: _native.MetalDevice) -> None:
         self._native = native
         self.info = native.info
-        self.timeout = _seconds(os.environ.get("PYMETAL_TIMEOUT"))
         self.is_paravirtual = "paravirtual" in self.info.name.lower()
         # Arrays of launches that timed out: the GPU may write them until it is done.
         self._in_use: list[Sequence[Binding]] = []
@@ -152,7 +151,7 @@ class MetalDevice:
                 list(threadgroup_memory.items()),
                 grid,
                 threadgroup,
-                timeout or self.timeout or 0.0,
+                timeout or 0.0,
             )
         except _native.MetalFailure as failure:
             if failure.args[0] == "timeout":
@@ -306,16 +305,3 @@ class MetalPipeline:
         self.gpu_seconds = ran.end_seconds - ran.start_seconds
         if self._logs:
             self._device.deliver_log()
-
-
-def _seconds(text: str | None) -> float | None:
-    """PYMETAL_TIMEOUT as seconds; None where it is not set."""
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise DeviceError(f"PYMETAL_TIMEOUT is {text!r}; give a positive number of seconds")
-    return seconds

@@ -15,9 +15,10 @@ from pymetal.air.function import (
     FunctionConstant,
 )
 from pymetal.datatypes import data_type
+from pymetal.errors import UnsupportedError
 from pymetal.metal.signature import Declared
 
-Kind = Literal["buffer", "threadgroup", "texture", "sampler"]
+Kind = Literal["buffer", "threadgroup"]
 
 
 def function_of(
@@ -62,13 +63,19 @@ def _guess(binding: MetalBinding) -> Declared:
 
 
 def _argument(binding: MetalBinding, declared: Declared) -> Argument:
+    if binding.kind not in ("buffer", "threadgroup"):
+        what = "neither buffer nor texture" if binding.kind == "other" else f"a {binding.kind}"
+        raise UnsupportedError(
+            f"argument '{binding.name}' is {what}; PyMetal passes buffers only",
+            feature=binding.kind,
+        )
     fields = _fields(binding.members, binding.size_bytes)
     space: AddressSpace = "device"
     if declared.space in ("device", "constant", "threadgroup"):
         space = cast(AddressSpace, declared.space)
     return Argument(
         name=binding.name,
-        kind=cast(Kind, binding.kind if binding.kind != "other" else "texture"),
+        kind=cast(Kind, binding.kind),
         type_name=_type_name(binding, declared),
         index=binding.index,
         address_space="threadgroup" if binding.kind == "threadgroup" else space,
