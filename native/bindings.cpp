@@ -1,6 +1,7 @@
 // The Python face of the software device, and the module itself. The bindings*.cpp are the only
 // files that include nanobind.
 #include "bindings.h"
+#include "bindings_calls.h"
 
 #include "cpu/checks.h"
 #include "cpu/code.h"
@@ -51,6 +52,26 @@ class Pipeline {
         addresses.reserve(buffers.size());
         for (const uintptr_t buffer : buffers)
             addresses.push_back(reinterpret_cast<void*>(buffer));
+        return run(std::move(addresses), threadgroup_arguments, grid, threadgroup, timeout, checks);
+    }
+
+    // `bound` was bound for a route whose launcher this is.
+    std::optional<Fault> launch_bound(const pymetal::Bound& bound,
+                                      std::optional<double> timeout) const {
+        std::vector<void*> addresses;
+        addresses.reserve(bound.count);
+        for (const uint8_t position : bound.route->order)
+            addresses.push_back(bound.buffers[position].memory);
+        return run(std::move(addresses), {}, bound.route->grid, bound.route->threadgroup, timeout,
+                   nullptr);
+    }
+
+  private:
+    std::optional<Fault> run(std::vector<void*> addresses,
+                             const std::vector<size_t>& threadgroup_arguments,
+                             const std::array<uint32_t, 3>& grid,
+                             const std::array<uint32_t, 3>& threadgroup,
+                             std::optional<double> timeout, Checks* checks) const {
         // Threadgroup variables first, then each argument, aligned for any MSL type.
         size_t bytes = threadgroup_bytes_;
         std::vector<uint64_t> offsets;
@@ -90,7 +111,6 @@ class Pipeline {
         return fault;
     }
 
-  private:
     nb::object code_;
     Kernel kernel_;
     size_t threadgroup_bytes_;
@@ -269,7 +289,9 @@ void bind_cpu(nb::module_& module) {
              "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
              "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds; "
              "checks: of instrumented code, begun. "
-             "Releases the GIL.");
+             "Releases the GIL.")
+        .def("launch_bound", &Pipeline::launch_bound, "bound"_a, "timeout"_a = nb::none(),
+             "As launch, with what Calls bound for a route that launches this pipeline.");
 
     module.attr("LOOSE_BARRIER") = kLooseBarrier;
     module.def("layout", layout, "Byte offsets in the structs that compiled code reads.");
@@ -289,5 +311,6 @@ NB_MODULE(_native, module) {
     bind_checks(module);
     bind_cpu(module);
     bind_memory(module);
+    bind_calls(module);
     bind_metal(module);
 }

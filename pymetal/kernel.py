@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pymetal import geometry, timeouts
+from pymetal import geometry, sanitizer, timeouts
 from pymetal.air.function import Argument, Function
 from pymetal.arguments import bind, check_overlaps
 from pymetal.datatypes import argument_dtype
 from pymetal.devices import Binding, Device, Pipeline, Report
-from pymetal.errors import ArgumentError
+from pymetal.errors import ArgumentError, DeviceError
 from pymetal.results import output
 
 Array = np.ndarray[Any, Any]
@@ -82,6 +82,7 @@ class Kernel:
         threadgroup: Any,
         threadgroup_memory: Mapping[int, int] | None = None,
         timeout: float | None = None,
+        check: bool | str | None = None,
     ) -> Any:
         """Run the kernel over `grid` threads and wait for it.
 
@@ -97,6 +98,9 @@ class Kernel:
         timeout
             Seconds after which the kernel is stopped, a KernelFault. None: `PYMETAL_TIMEOUT`,
             else for as long as it takes.
+        check
+            True: run with the sanitizer, which finds accesses out of bounds, races and more; slow.
+            "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
 
         Returns
         -------
@@ -115,7 +119,9 @@ class Kernel:
                 f"{self.name} takes {len(self._arguments)} values ({names}), got {len(values)}\n"
                 f"{self}"
             )
-        return self.launch(values, grid, threadgroup, threadgroup_memory, timeout=timeout)
+        return self.launch(
+            values, grid, threadgroup, threadgroup_memory, timeout=timeout, check=check
+        )
 
     def launch(
         self,
@@ -125,6 +131,7 @@ class Kernel:
         threadgroup_memory: Mapping[int, int] | None = None,
         *,
         timeout: float | None = None,
+        check: bool | str | None = None,
     ) -> Any:
         """As a call, with as many values as there are arguments."""
         limits = self._device.limits
@@ -135,14 +142,17 @@ class Kernel:
         geometry.check_threadgroup(threadgroup, pipeline, limits)
         lengths = geometry.threadgroup_memory(threadgroup_memory, pipeline, limits)
         timeout = timeouts.seconds(timeout)
+        checks = sanitizer.wanted(check)
 
         bindings: list[Binding] = []
         outputs: list[Array] = []
+        fresh: list[int] = []  # indices of the outputs
         writes_callers_array = False
         for argument, value in zip(self._arguments, values, strict=True):
             if isinstance(value, output):
                 array = value.allocate(self.name, argument, limits.max_buffer_bytes)
                 outputs.append(array)
+                fresh.append(argument.index)
                 bindings.append(Binding(argument, array, written=True))
             else:
                 bound = bind(self.function, argument, value, limits.max_buffer_bytes)
@@ -151,10 +161,23 @@ class Kernel:
         if writes_callers_array:
             check_overlaps(self.function, bindings)
 
-        pipeline.launch(bindings, lengths, grid, threadgroup, timeout)
+        if checks:
+            self._checked(checks).launch(bindings, lengths, grid, threadgroup, fresh, timeout)
+        else:
+            pipeline.launch(bindings, lengths, grid, threadgroup, timeout)
         if len(outputs) > 1:
             return tuple(outputs)
         return outputs[0] if outputs else None
+
+    def _checked(self, checks: str) -> Any:
+        """The pipeline with checks, which the software device has."""
+        checked = getattr(self._pipeline, "checked", None)
+        if checked is None:
+            raise DeviceError(
+                f"{self.name}: checks run on the software device only: compile it with "
+                f'device="cpu", or leave out check=True; this one is on {self._device.name}'
+            )
+        return checked(nan=checks == "nan")
 
 
 def enabled_arguments(function: Function, constants: Mapping[str, Any]) -> tuple[Argument, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from pymetal import sanitizer
 from pymetal.air.function import Argument
 from pymetal.devices import Device
 from pymetal.devices import device as pick_device
@@ -31,6 +33,7 @@ def run_metal_kernel(
     threadgroup_memory: Mapping[int, int] | None = None,
     device: str | Device | None = None,
     timeout: float | None = None,
+    check: bool | str | None = None,
 ) -> Any:
     """Run a Metal kernel and return what it wrote.
 
@@ -62,6 +65,9 @@ def run_metal_kernel(
     timeout
         Seconds after which the kernel is stopped, a KernelFault. None: `PYMETAL_TIMEOUT`, else
         for as long as it takes.
+    check
+        True: run with the sanitizer, on the software device whatever `device` is; slow.
+        "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
 
     Returns
     -------
@@ -76,13 +82,16 @@ def run_metal_kernel(
     if not isinstance(inputs, (list, tuple)):
         raise ArgumentError(f"inputs is a list of values, got {type(inputs).__name__}: write [x]")
     chosen = pick_device(device)
+    if sanitizer.wanted(check) and chosen.name == "metal":
+        warnings.warn("checks run on the software device, not on Metal's", stacklevel=2)
+        chosen = pick_device("cpu")
     found = find(name, kernel_dirs)
     kernel = library_of(found, chosen).kernel(found.function, constants)
     values = in_declared_order(
         kernel, [output(s, d) for s, d in zip(shapes, dtypes, strict=True)], inputs
     )
     results = kernel.launch(
-        values, grid_size, threadgroup_size, threadgroup_memory, timeout=timeout
+        values, grid_size, threadgroup_size, threadgroup_memory, timeout=timeout, check=check
     )
     return (results,) if isinstance(output_shape, list) and len(shapes) == 1 else results
 

@@ -31,7 +31,7 @@ class CompileOptions:
 
     `math_mode` is Metal's: "safe" keeps IEEE semantics (our default, unlike Apple's "fast").
     `language_version` is (major, minor) of the Metal language, None for the newest known.
-    `enable_logging` compiles `os_log` calls in.
+    `enable_logging` compiles `os_log` calls in. `debug` keeps source lines, for checked runs.
     """
 
     include_dirs: tuple[Path, ...] = ()
@@ -39,3 +39,4 @@ class CompileOptions:
     math_mode: MathMode = "safe"
     language_version: tuple[int, int] | None = None
     enable_logging: bool = False
+    debug: bool = False

@@ -69,7 +69,8 @@ std::optional<Fault> Launch::run(const std::function<bool()>& interrupted,
         const auto wanted = static_cast<uint64_t>(kChunkTime / each);
         chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (pool.size() * 8) + 1);
         const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
-        if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1)
+        if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1 ||
+            kernel_.checks != nullptr)
             claim_all(lease.threadgroup());
         lease.threadgroup().end();
     }

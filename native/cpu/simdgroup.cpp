@@ -254,6 +254,19 @@ void vote(Exchange (&lanes)[32], uint32_t active) {
 
 } // namespace
 
+int source_lane(const Exchange (&lanes)[32], uint32_t active, uint32_t lane) {
+    const Exchange& own = lanes[lane];
+    if (own.operation < SimdOperation::broadcast_first ||
+        own.operation > SimdOperation::shuffle_and_fill_down)
+        return -1;
+    const uint32_t base = lane / own.width * own.width;
+    const auto first = static_cast<int64_t>(std::countr_zero(active >> base));
+    const Source source = source_of(own, lane - base, first);
+    if (source.lane < 0 || source.lane >= own.width)
+        return -1;
+    return static_cast<int>(base + static_cast<uint32_t>(source.lane));
+}
+
 void exchange(Exchange (&lanes)[32], uint32_t active) {
     switch (lanes[std::countr_zero(active)].operation) {
     case SimdOperation::sum:

@@ -66,4 +66,7 @@ struct Exchange {
 // A source lane out of range or inactive gives the lane its own value.
 void exchange(Exchange (&lanes)[32], uint32_t active);
 
+// The lane whose value a shuffle gives to `lane`; -1 where there is none, or it is no shuffle.
+int source_lane(const Exchange (&lanes)[32], uint32_t active, uint32_t lane);
+
 } // namespace pymetal::cpu

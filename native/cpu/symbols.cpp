@@ -17,6 +17,7 @@ const SymbolTable& SymbolTable::instance() {
         t.add(
             "memmove", +[](void* to, const void* from, size_t n) { return memmove(to, from, n); });
         t.add("memset", +[](void* to, int value, size_t n) { return memset(to, value, n); });
+        add_check_symbols(t);
         add_half_symbols(t);
         add_mathematics_symbols(t);
         return t;

@@ -23,6 +23,7 @@ class SymbolTable {
     std::unordered_map<std::string_view, void*> addresses_;
 };
 
+void add_check_symbols(SymbolTable& table);       // checks.cpp
 void add_half_symbols(SymbolTable& table);        // half.cpp
 void add_mathematics_symbols(SymbolTable& table); // mathematics.cpp
 

@@ -1,5 +1,7 @@
 #include "threadgroup.h"
 
+#include "checks.h"
+
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -80,6 +82,8 @@ bool Threadgroup::run(const uint32_t (&position)[3]) {
     if (memory_bytes_ != 0)
         std::memset(memory_.get(), 0, memory_bytes_);
     faulted_ = false;
+    if (kernel_.checks != nullptr)
+        kernel_.checks->begin_threadgroup(context_, memory_bytes_);
     Trap trap;
     const auto run = [](void* self) { static_cast<Threadgroup*>(self)->run_all(); };
     if (!run_guarded(run, this, *stop_, &trap))
@@ -239,6 +243,9 @@ int Threadgroup::perform(uint32_t group) {
         if (same_site && lanes[lane].joins(lanes[first]))
             active |= uint32_t{1} << lane;
     }
+    if (kernel_.checks != nullptr)
+        kernel_.checks->lanes_meet(group, lanes, active, contexts_[group * kLanes].lanes,
+                                   sites_[group * kLanes + first]);
     cpu::exchange(lanes, active);
     groups_[group].exchanging &= ~active;
     groups_[group].ready |= active;
@@ -266,6 +273,8 @@ int Threadgroup::open_barrier() {
         report_barrier(static_cast<uint32_t>(first), 0);
         return kNone;
     }
+    if (kernel_.checks != nullptr)
+        kernel_.checks->barrier_opened();
     for (uint32_t group = 0; group < groups_count_; ++group) {
         groups_[group].ready = groups_[group].at_barrier;
         groups_[group].at_barrier = 0;

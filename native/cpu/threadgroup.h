@@ -13,6 +13,8 @@
 
 namespace pymetal::cpu {
 
+class Checks;
+
 enum class Granularity : uint8_t { thread, simdgroup }; // what one call of an entry runs
 
 // A compiled kernel, as the runtime sees it.
@@ -22,6 +24,7 @@ struct Kernel {
     bool suspends = true; // has barriers or, a thread at a time, cross-lane operations
     bool flush_subnormals = false;
     size_t private_bytes = 0; // what a call keeps in arrays on its stack
+    Checks* checks = nullptr; // of instrumented code
 };
 
 // Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.
@@ -60,6 +63,7 @@ class Threadgroup {
     // For compiled code, through the functions of context.h.
     static Threadgroup& current();
     const ThreadContext& thread() const { return contexts_[running_]; }
+    Checks* checks() const { return kernel_.checks; }
     void barrier(uint32_t site, uint32_t lanes);
     uint64_t exchange(uint32_t site, const Exchange& deposit);
 

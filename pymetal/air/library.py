@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pymetal.air.canonical import CanonicalFunction, canonical
+from pymetal.air.canonical import CanonicalFunction, Instrument, canonical
 from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.air.module import Module
@@ -43,11 +43,14 @@ class Library:
         return self._load(name)[1]
 
     def canonical(
-        self, name: str, constants: Mapping[str | int, Any] | None = None
+        self,
+        name: str,
+        constants: Mapping[str | int, Any] | None = None,
+        instrument: Instrument | None = None,
     ) -> CanonicalFunction:
         """One kernel, with its function constants by name or index, as the engines compile it."""
         module, function = self._load(name)
-        return canonical(module, function, constants)
+        return canonical(module, function, constants, instrument)
 
     def _load(self, name: str) -> tuple[Module, Function]:
         if name not in self._functions:

@@ -49,7 +49,7 @@ _HOST_ATTRIBUTES = re.compile(r'"(?:target-cpu|target-features|tune-cpu)"="[^"]*
 _NO_INLINING = re.compile(r"\b(?:noinline|optnone) ")
 
 
-def flatten(text: str) -> str:
+def flatten(text: str, relax_alignment: bool = True) -> str:
     """One address space, matrices of two elements a lane, nothing of the producer's target.
 
     Threadgroup variables become external globals in one section: nobody may assume what they
@@ -67,7 +67,8 @@ def flatten(text: str) -> str:
         text = _OUR_THREADGROUP.sub(external, text)
     if "<64 x " in text:
         text = _flatten_matrices(text)
-    text = _VECTOR_ACCESS.sub(lambda m: f"{m[1]}{_ELEMENT_BYTES[m[2]]}", text)
+    if relax_alignment:
+        text = _VECTOR_ACCESS.sub(lambda m: f"{m[1]}{_ELEMENT_BYTES[m[2]]}", text)
     text = _UNNEEDED.sub("", text)
     if "comdat" in text:
         text = "\n".join(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,7 @@ from pymetal.source import CompileOptions, Source
 
 if TYPE_CHECKING:
     from pymetal.air.library import Library
+    from pymetal.cpu.checks.pipeline import CheckedPipeline
 
 # A source with more kernels is compiled kernel by kernel.
 MAX_KERNELS_AT_ONCE = 16
@@ -93,10 +95,14 @@ def source_library(source: Source, options: CompileOptions) -> CpuLibrary:
         )
         return Container(data, source.display_name)
 
+    def with_lines(name: str) -> Container:
+        return source_library(source, replace(options, debug=True))._container_of(name)
+
+    debug = None if options.debug else with_lines
     if len(names) <= MAX_KERNELS_AT_ONCE:
         whole = compile_kernels(None)
-        return CpuLibrary(names, lambda _: whole)
-    return CpuLibrary(names, lambda name: compile_kernels((name,)))
+        return CpuLibrary(names, lambda _: whole, source, debug)
+    return CpuLibrary(names, lambda name: compile_kernels((name,)), source, debug)
 
 
 def _names(names: tuple[str, ...]) -> bytes:
@@ -104,11 +110,22 @@ def _names(names: tuple[str, ...]) -> bytes:
 
 
 class CpuLibrary:
-    """See `pymetal.devices.DeviceLibrary`. `container_of` has the kernel of that name."""
+    """See `pymetal.devices.DeviceLibrary`. `container_of` has the kernel of that name.
 
-    def __init__(self, names: tuple[str, ...], container_of: Callable[[str], Container]) -> None:
+    `source` is what it was compiled from, `debug_container_of` has the kernel with its lines.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        container_of: Callable[[str], Container],
+        source: Source | None = None,
+        debug_container_of: Callable[[str], Container] | None = None,
+    ) -> None:
         self.function_names = names
         self._container_of = container_of
+        self._source = source
+        self._debug_container_of = debug_container_of or container_of
         self._functions: dict[str, Function] = {}
 
     def function(self, name: str) -> Function:
@@ -137,7 +154,18 @@ class CpuLibrary:
             data, from_cache = fetch(_key("native", container, name, *facts), make)
             return Compiled.from_bytes(data), from_cache
 
-        pipeline = CpuPipeline(compiled)
+        def checked(nan: bool) -> CheckedPipeline:
+            from pymetal.cpu.checks.pipeline import CheckedPipeline, compile_checked
+
+            with_lines = self._debug_container_of(name)
+            facts = (values, nan, cpu_fingerprint(), _llvm_fingerprint())
+            data, _ = fetch(
+                _key("checked", with_lines, name, *facts),
+                lambda: compile_checked(_air(with_lines), name, constants, nan),
+            )
+            return CheckedPipeline(data, self._source)
+
+        pipeline = CpuPipeline(compiled, checked)
         pipeline.report.compile_seconds = time.perf_counter() - start
         return pipeline
 
@@ -171,8 +199,14 @@ def _air(container: Container) -> Library:
 class CpuPipeline:
     """See `pymetal.devices.Pipeline`."""
 
-    def __init__(self, compiled: Callable[[LaneLayout], tuple[Compiled, bool]]) -> None:
-        """`compiled` gives the code for launches of a layout, and whether it was cached."""
+    def __init__(
+        self,
+        compiled: Callable[[LaneLayout], tuple[Compiled, bool]],
+        checked: Callable[[bool], CheckedPipeline],
+    ) -> None:
+        """`compiled` gives the code for launches of a layout, and whether it was cached;
+        `checked` the kernel with checks."""
+        self._make_checked = cache(checked)
         layout = LaneLayout()
         code, from_cache = compiled(layout)
         self.function = code.function
@@ -195,6 +229,10 @@ class CpuPipeline:
             self.report.notes += [n for n in code.notes if n not in self.report.notes]
             self._native[layout] = code.load()
         return self._native[layout]
+
+    def checked(self, nan: bool = False) -> CheckedPipeline:
+        """The kernel with checks; `nan`: also for values that are not finite."""
+        return self._make_checked(nan)
 
     def launch(
         self,

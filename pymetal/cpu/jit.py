@@ -104,7 +104,8 @@ def _private_bytes(module: Any, entry: str) -> int:
     allocas = [str(i) for i in first.instructions if i.opcode == "alloca"]
     if not allocas:
         return 0
-    body = "\n".join([*map(str, module.struct_types), "define void @f() {", *allocas])
+    named = [text for text in map(str, module.struct_types) if text.startswith("%")]
+    body = "\n".join([*named, "define void @f() {", *allocas])
     read = ir.read(f"{body}\n  ret void\n}}\n")
     layout = Layout(read.types)
     return sum(

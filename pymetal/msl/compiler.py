@@ -93,9 +93,10 @@ def _clang(
     reporter: Reporter, program: Program, options: CompileOptions, stage: Sequence[str]
 ) -> str:
     clang, flags = find_clang(), compile_flags(options)
+    lines = ["-gline-tables-only", "-fno-discard-value-names"] if options.debug else []
     for attempt in (1, 2):
         library = headers.precompiled(clang, flags)
-        arguments = [*flags, "-include-pch", str(library), *reporter.clang_flags, *stage]
+        arguments = [*flags, "-include-pch", str(library), *reporter.clang_flags, *lines, *stage]
         done = clang.run([*arguments, "-x", "c++", "-", "-o", "-"], program.text.text)
         refused = ".pch'" in done.stderr or "corrupted precompiled file" in done.stderr
         if done.returncode == 0 or attempt == 2 or not refused:

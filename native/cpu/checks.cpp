@@ -1,0 +1,466 @@
+#include "checks.h"
+
+#include "simdgroup_matrix.h"
+#include "symbols.h"
+#include "threadgroup.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace pymetal::cpu {
+
+// A write: when (32 bits), who (10), whether atomic, where in the code (20), and that there was
+// one. A read: when, who, who else, flags.
+struct Checks::Stamp {
+    static constexpr uint64_t kThere = uint64_t{1} << 63;
+    static constexpr uint64_t kAtomic = uint64_t{1} << 62;
+    static constexpr uint64_t kMany = uint64_t{1} << 61; // read: another thread did, too
+
+    static uint64_t time(uint64_t s) { return s & 0xffffffff; }
+    static uint32_t thread(uint64_t s) { return s >> 32 & 1023; }
+    static uint32_t second(uint64_t s) { return s >> 42 & 1023; }
+    static uint32_t site(uint64_t s) { return s >> 42 & 0xfffff; } // of a write
+    static bool there(uint64_t s) { return (s & kThere) != 0; }
+    static bool atomic(uint64_t s) { return (s & kAtomic) != 0; }
+    static bool many(uint64_t s) { return (s & kMany) != 0; }
+
+    static uint64_t write(uint64_t time, uint32_t thread, uint32_t site, bool atomic) {
+        return kThere | (atomic ? kAtomic : 0) | uint64_t{site & 0xfffff} << 42 |
+               uint64_t{thread} << 32 | (time & 0xffffffff);
+    }
+    static uint64_t read(uint64_t time, uint32_t thread, bool atomic) {
+        return kThere | (atomic ? kAtomic : 0) | uint64_t{thread} << 32 | (time & 0xffffffff);
+    }
+};
+
+namespace {
+
+constexpr uint32_t kDeviceMemory = 1, kThreadgroupMemory = 2; // AIR's mem_flags
+
+} // namespace
+
+Checks::Checks(std::vector<CheckSite> sites) : sites_(std::move(sites)) {
+    threadgroup_unit_ = unit_of(Space::variable, 0);
+}
+
+// The widest unit that no access to the memory splits.
+uint32_t Checks::unit_of(Space space, uint32_t index) const {
+    uint32_t unit = 4;
+    for (const CheckSite& s : sites_) {
+        const bool here =
+            s.space == Space::unknown ||
+            (space == Space::buffer ? s.space == space && s.index == index
+                                    : s.space == Space::variable || s.space == Space::argument);
+        if (here && s.bytes != 0)
+            unit = std::min(unit, s.bytes & -s.bytes);
+    }
+    return unit;
+}
+
+uint64_t Checks::limit(uint32_t buffer) const {
+    return device_cells_[buffer].empty() ? buffers_[buffer].bytes : 0;
+}
+
+void Checks::begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments) {
+    buffers_ = std::move(buffers);
+    arguments_ = std::move(arguments);
+    device_cells_.clear();
+    units_.clear();
+    for (uint32_t i = 0; i < buffers_.size(); ++i) {
+        bool written = false;
+        for (const CheckSite& s : sites_)
+            written = written || (s.writes && (s.space == Space::unknown ||
+                                               (s.space == Space::buffer && s.index == i)));
+        units_.push_back(unit_of(Space::buffer, i));
+        device_cells_.emplace_back(written ? (buffers_[i].bytes + units_[i] - 1) / units_[i] : 0);
+    }
+    reports_.clear();
+    known_.clear();
+    starts_.clear();
+    clock_ = 1;
+}
+
+void Checks::begin_threadgroup(const ThreadgroupContext& context, size_t memory_bytes) {
+    const uint32_t* p = context.threadgroup_position_in_grid;
+    const uint32_t* n = context.launch->threadgroups_per_grid;
+    threadgroup_ = p[0] + uint64_t{n[0]} * (p[1] + uint64_t{n[1]} * p[2]);
+    memory_ = context.memory;
+    memory_bytes_ = memory_bytes;
+    threadgroup_cells_.resize(
+        std::max(threadgroup_cells_.size(), memory_bytes / threadgroup_unit_ + 1));
+    ++clock_;
+    started_ = threadgroup_fence_ = device_fence_ = clock_;
+    std::fill(std::begin(met_), std::end(met_), clock_);
+    fences_ = 0;
+    starts_.emplace_back(clock_, threadgroup_);
+}
+
+void Checks::barrier_opened() {
+    ++clock_;
+    if ((fences_ & kThreadgroupMemory) != 0)
+        threadgroup_fence_ = clock_;
+    if ((fences_ & kDeviceMemory) != 0)
+        device_fence_ = clock_;
+    fences_ = 0;
+}
+
+void Checks::lanes_meet(uint32_t simdgroup, const Exchange (&lanes)[32], uint32_t active,
+                        uint32_t existing, uint32_t site) {
+    met_[simdgroup] = ++clock_;
+    const auto first = static_cast<uint32_t>(std::countr_zero(active));
+    CheckReport found{};
+    found.site = site;
+    found.threadgroup = found.other_threadgroup = threadgroup_;
+    if (lanes[first].operation == SimdOperation::barrier && active != existing) {
+        found.kind = CheckReport::Kind::divergent_simdgroup;
+        found.thread = simdgroup * kLanes + first;
+        found.other_thread =
+            simdgroup * kLanes + static_cast<uint32_t>(std::countr_zero(existing & ~active));
+        found.has_other = true;
+        report(found);
+        return;
+    }
+    for (uint32_t rest = active; rest != 0; rest &= rest - 1) {
+        const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+        const int source = source_lane(lanes, active, lane);
+        if (source < 0 || (active >> source & 1) != 0)
+            continue;
+        found.kind = CheckReport::Kind::inactive;
+        found.thread = simdgroup * kLanes + lane;
+        found.other_thread = simdgroup * kLanes + static_cast<uint32_t>(source);
+        found.has_other = true;
+        report(found);
+        return;
+    }
+}
+
+uint32_t Checks::thread() const {
+    return Threadgroup::current().thread().thread_index_in_threadgroup;
+}
+
+CheckReport* Checks::report(CheckReport report) {
+    const auto [place, is_new] = known_.try_emplace({report.kind, report.site}, reports_.size());
+    if (!is_new) {
+        if (place->second < reports_.size())
+            ++reports_[place->second].count;
+        return nullptr;
+    }
+    if (reports_.size() >= kMostReports)
+        return nullptr;
+    reports_.push_back(report);
+    return &reports_.back();
+}
+
+uint64_t Checks::threadgroup_at(uint64_t time) const {
+    const auto after = std::upper_bound(
+        starts_.begin(), starts_.end(), time,
+        [](uint64_t t, const std::pair<uint64_t, uint64_t>& start) { return t < start.first; });
+    return after == starts_.begin() ? threadgroup_ : std::prev(after)->second;
+}
+
+bool Checks::in_order(uint64_t time, uint32_t other, bool device) const {
+    const uint32_t self = thread();
+    if (time < started_)
+        return !device; // another threadgroup: nothing orders them
+    return other == self || time < (device ? device_fence_ : threadgroup_fence_) ||
+           (other / kLanes == self / kLanes && time < met_[self / kLanes]);
+}
+
+void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const CheckReport& where,
+                   const char* memory, uint32_t unit, uint64_t value, bool has_value) {
+    const CheckSite& s = sites_[site];
+    const uint32_t self = thread();
+    // What an earlier threadgroup left in threadgroup memory is not there for this one.
+    if (!device) {
+        if (Stamp::time(cell.write) < started_)
+            cell.write = 0;
+        if (Stamp::time(cell.read) < started_)
+            cell.read = 0;
+    }
+    CheckReport found = where;
+    found.thread = self;
+    if (s.reads && undefined && !Stamp::there(cell.write)) {
+        found.kind = CheckReport::Kind::uninitialised;
+        report(found);
+    }
+    const auto race = [&](uint64_t stamp, uint32_t other, bool wrote) {
+        found.kind = CheckReport::Kind::race;
+        found.has_other = true;
+        found.other_wrote = wrote;
+        found.other_thread = other;
+        found.other_threadgroup = threadgroup_at(Stamp::time(stamp));
+        found.other_site = wrote ? static_cast<int64_t>(Stamp::site(stamp)) : -1;
+        report(found);
+    };
+    const uint64_t write = cell.write;
+    if (Stamp::there(write) && !(s.atomic && Stamp::atomic(write)) &&
+        !in_order(Stamp::time(write), Stamp::thread(write), device)) {
+        // Two threads that store the same make no difference.
+        const bool same = s.writes && !s.reads && has_value &&
+                          std::memcmp(memory, &value, std::min<uint32_t>(unit, 8)) == 0;
+        if (!same)
+            race(write, Stamp::thread(write), true);
+    }
+    const uint64_t read = cell.read;
+    if (s.writes && Stamp::there(read) && !(s.atomic && Stamp::atomic(read))) {
+        const uint64_t time = Stamp::time(read);
+        if (!in_order(time, Stamp::thread(read), device))
+            race(read, Stamp::thread(read), false);
+        else if (Stamp::many(read) && !in_order(time, Stamp::second(read), device))
+            race(read, Stamp::second(read), false);
+    }
+    if (s.reads) {
+        const uint64_t mine = Stamp::read(clock_, self, s.atomic);
+        const bool foreign = device && Stamp::there(read) && Stamp::time(read) < started_;
+        const uint64_t fence = device ? device_fence_ : threadgroup_fence_;
+        if (!Stamp::there(read) || (!foreign && Stamp::time(read) < fence))
+            cell.read = mine;
+        else if (!foreign && Stamp::thread(read) != self && !Stamp::many(read))
+            cell.read = (mine & ~(uint64_t{1023} << 42)) | Stamp::kMany |
+                        uint64_t{Stamp::thread(read)} << 42;
+        else if (!foreign && Stamp::thread(read) == self && !Stamp::many(read))
+            cell.read = mine;
+    }
+    if (s.writes)
+        cell.write = Stamp::write(clock_, self, site, s.atomic);
+}
+
+void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, uint64_t value,
+                     bool has_value) {
+    const CheckSite& s = sites_[site];
+    CheckReport where{};
+    where.site = site;
+    where.space = s.space;
+    where.index = s.index;
+    where.threadgroup = threadgroup_;
+    where.value = value;
+    where.has_value = has_value;
+    where.object_bytes = s.object_bytes;
+    if (s.space == Space::buffer)
+        where.object_bytes = buffers_[s.index].bytes;
+    else if (s.space == Space::argument)
+        where.object_bytes = arguments_[s.index];
+    else if (s.space == Space::unknown) {
+        // A pointer whose making the code does not show: whatever it points into.
+        const auto at = reinterpret_cast<uintptr_t>(address);
+        for (uint32_t i = 0; i < buffers_.size(); ++i)
+            if (at >= buffers_[i].address && at < buffers_[i].address + buffers_[i].bytes) {
+                where.space = Space::buffer;
+                where.index = i;
+                where.object_bytes = buffers_[i].bytes;
+                base = reinterpret_cast<char*>(buffers_[i].address);
+            }
+        if (where.space == Space::unknown && address >= memory_ &&
+            address < memory_ + memory_bytes_) {
+            where.space = Space::variable;
+            where.object_bytes = memory_bytes_;
+            base = memory_;
+        }
+        if (where.space == Space::unknown)
+            return address;
+    }
+    where.offset = address - base;
+    if (where.offset < 0 || static_cast<uint64_t>(where.offset) > where.object_bytes ||
+        bytes > where.object_bytes - static_cast<uint64_t>(where.offset)) {
+        where.kind = CheckReport::Kind::bounds;
+        where.thread = thread();
+        report(where);
+        return elsewhere_;
+    }
+    if (s.align > 1 && where.offset % s.align != 0) {
+        where.kind = CheckReport::Kind::misaligned;
+        where.thread = thread();
+        report(where);
+    }
+    if (where.space == Space::buffer) {
+        const CheckBuffer& buffer = buffers_[where.index];
+        if (device_cells_[where.index].empty() || bytes == 0)
+            return address;
+        const uint32_t unit = units_[where.index];
+        const uint64_t first = static_cast<uint64_t>(where.offset) / unit;
+        const uint64_t last = (static_cast<uint64_t>(where.offset) + bytes - 1) / unit;
+        const bool undefined = buffer.is_output && !s.atomic;
+        for (uint64_t i = first; i <= last; ++i) {
+            where.offset = static_cast<int64_t>(i * unit);
+            const uint64_t part = (i - first) * unit;
+            const bool known = has_value && part < 8;
+            touch(device_cells_[where.index][i], site, true, undefined, where, base + where.offset,
+                  unit, known ? value >> 8 * part : 0, known);
+        }
+        return address;
+    }
+    const auto start = static_cast<uint64_t>(address - memory_);
+    if (start + bytes > memory_bytes_)
+        return address;
+    const int64_t offset = where.offset;
+    const uint32_t unit = threadgroup_unit_;
+    for (uint64_t i = 0; i < bytes; i += unit) {
+        where.offset = offset + static_cast<int64_t>(i);
+        const bool known = has_value && i < 8;
+        touch(threadgroup_cells_[(start + i) / unit], site, false, true, where, address + i, unit,
+              known ? value >> 8 * i : 0, known);
+    }
+    return address;
+}
+
+void* Checks::access_private(uint32_t site, char* address, char* base, char* shadow,
+                             uint64_t bytes) {
+    const CheckSite& s = sites_[site];
+    CheckReport where{};
+    where.site = site;
+    where.space = Space::stack;
+    where.threadgroup = threadgroup_;
+    where.object_bytes = s.object_bytes;
+    where.offset = address - base;
+    if (where.offset < 0 || static_cast<uint64_t>(where.offset) + bytes > s.object_bytes) {
+        where.kind = CheckReport::Kind::bounds;
+        where.thread = thread();
+        report(where);
+        return elsewhere_;
+    }
+    if (s.reads && std::memchr(shadow + where.offset, 0, bytes) != nullptr) {
+        where.kind = CheckReport::Kind::uninitialised;
+        where.thread = thread();
+        report(where);
+    }
+    if (s.writes)
+        std::memset(shadow + where.offset, 1, bytes);
+    return address;
+}
+
+void Checks::shift(uint32_t site, uint64_t count, uint32_t width) {
+    if (count < width)
+        return;
+    CheckReport where{};
+    where.kind = CheckReport::Kind::shift;
+    where.site = site;
+    where.threadgroup = threadgroup_;
+    where.thread = thread();
+    where.value = count;
+    where.has_value = true;
+    where.object_bytes = width;
+    report(where);
+}
+
+void Checks::conversion(uint32_t site, double value, double lowest, double highest) {
+    // Truncated towards zero it must be there; NaN compares false.
+    if (std::trunc(value) >= lowest && std::trunc(value) <= highest)
+        return;
+    CheckReport where{};
+    where.kind = CheckReport::Kind::conversion;
+    where.site = site;
+    where.threadgroup = threadgroup_;
+    where.thread = thread();
+    where.value = std::bit_cast<uint64_t>(value);
+    where.has_value = true;
+    report(where);
+}
+
+void Checks::not_finite(uint32_t site, double value) {
+    CheckReport where{};
+    where.kind = CheckReport::Kind::not_finite;
+    where.site = site;
+    where.threadgroup = threadgroup_;
+    where.thread = thread();
+    where.value = std::bit_cast<uint64_t>(value);
+    where.has_value = true;
+    report(where);
+}
+
+std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t element_bytes) const {
+    const uint64_t bytes = buffers_[index].bytes, unit = units_[index];
+    const std::vector<Cell>& cells = device_cells_[index];
+    uint64_t count = 0, first = 0;
+    for (uint64_t at = 0; at < bytes; at += element_bytes) {
+        bool written = false;
+        for (uint64_t i = at / unit; i * unit < at + element_bytes && i < cells.size(); ++i)
+            written = written || Stamp::there(cells[i].write);
+        if (!written && count++ == 0)
+            first = at / element_bytes;
+    }
+    return {count, first};
+}
+
+namespace {
+
+Checks& current() {
+    return *Threadgroup::current().checks();
+}
+
+} // namespace
+
+} // namespace pymetal::cpu
+
+using namespace pymetal::cpu;
+
+extern "C" {
+
+void* pymetal_check(void* address, void* base, uint32_t site, uint64_t bytes) {
+    return current().access(site, static_cast<char*>(address), static_cast<char*>(base), bytes, 0,
+                            false);
+}
+
+void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes,
+                          uint64_t value) {
+    return current().access(site, static_cast<char*>(address), static_cast<char*>(base), bytes,
+                            value, true);
+}
+
+void* pymetal_check_private(void* address, void* base, void* shadow, uint32_t site,
+                            uint64_t bytes) {
+    return current().access_private(site, static_cast<char*>(address), static_cast<char*>(base),
+                                    static_cast<char*>(shadow), bytes);
+}
+
+uint64_t pymetal_check_limit(uint32_t buffer) {
+    return current().limit(buffer);
+}
+
+void pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
+                          uint32_t transpose, uint32_t site) {
+    Checks& checks = current();
+    const uint32_t lane = Threadgroup::current().thread().thread_index_in_simdgroup;
+    const uint32_t bytes = checks.bytes(site);
+    for (uint32_t i = 0; i < 2; ++i) {
+        uint64_t row = matrix_row(lane), column = matrix_column(lane) + i;
+        if (transpose != 0)
+            std::swap(row, column);
+        char* element = static_cast<char*>(address) + ((y + row) * stride + x + column) * bytes;
+        checks.access(site, element, static_cast<char*>(base), bytes, 0, false);
+    }
+}
+
+void pymetal_check_fence(uint32_t flags) {
+    current().fence(flags);
+}
+
+void pymetal_check_shift(uint64_t count, uint32_t width, uint32_t site) {
+    current().shift(site, count, width);
+}
+
+void pymetal_check_conversion(double value, double lowest, double highest, uint32_t site) {
+    current().conversion(site, value, lowest, highest);
+}
+
+void pymetal_check_not_finite(double value, uint32_t site) {
+    current().not_finite(site, value);
+}
+}
+
+namespace pymetal::cpu {
+
+void add_check_symbols(SymbolTable& table) {
+    table.add("pymetal_check", pymetal_check);
+    table.add("pymetal_check_store", pymetal_check_store);
+    table.add("pymetal_check_private", pymetal_check_private);
+    table.add("pymetal_check_limit", pymetal_check_limit);
+    table.add("pymetal_check_matrix", pymetal_check_matrix);
+    table.add("pymetal_check_fence", pymetal_check_fence);
+    table.add("pymetal_check_shift", pymetal_check_shift);
+    table.add("pymetal_check_conversion", pymetal_check_conversion);
+    table.add("pymetal_check_not_finite", pymetal_check_not_finite);
+}
+
+} // namespace pymetal::cpu

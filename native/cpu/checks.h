@@ -1,0 +1,156 @@
+// The sanitizer's memory of a launch: who touched what when, and what was wrong with it.
+//
+// Instrumented code (pymetal/cpu/checks) calls pymetal_check before each access. Bounds come from
+// the object that the pointer was made from, not from where it points, so that one array running
+// into the next is seen. Races come from shadow cells: each unit of memory remembers its last write
+// and reads with their time, a clock that barriers advance. Two accesses of two threads are in
+// order if a barrier that both take part in lies between; no schedule can hide that they are not.
+// A checked launch runs on one thread, so nothing here is locked.
+#pragma once
+
+#include "context.h"
+#include "simdgroup.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace pymetal::cpu {
+
+enum class Space : uint8_t { unknown, buffer, variable, argument, stack };
+
+// One access in the code.
+struct CheckSite {
+    Space space = Space::unknown;
+    uint32_t index = 0;        // of the buffer or threadgroup argument, in the code's order
+    uint64_t object_bytes = 0; // of a variable or private array
+    uint32_t bytes = 0;        // accessed
+    uint32_t align = 1;
+    bool writes = false;
+    bool reads = false;
+    bool atomic = false;
+};
+
+// A buffer of the launch.
+struct CheckBuffer {
+    uintptr_t address = 0;
+    uint64_t bytes = 0;
+    bool is_output = false; // undefined until written
+};
+
+struct CheckReport {
+    enum class Kind : uint8_t {
+        bounds,
+        race,
+        uninitialised,
+        misaligned,
+        shift,
+        conversion,
+        inactive,
+        divergent_simdgroup,
+        not_finite,
+    };
+    Kind kind;
+    uint32_t site;
+    int64_t other_site = -1; // of the other party; -1 where that is not known
+    Space space = Space::unknown;
+    uint32_t index = 0;
+    int64_t offset = 0; // bytes from the object's start
+    uint64_t object_bytes = 0;
+    uint32_t thread = 0, other_thread = 0;           // indices in their threadgroups
+    uint64_t threadgroup = 0, other_threadgroup = 0; // linear indices
+    bool has_other = false;
+    bool other_wrote = false;
+    uint64_t value = 0;
+    bool has_value = false;
+    uint64_t count = 1; // how often the same happened at the site
+};
+
+class Checks {
+  public:
+    explicit Checks(std::vector<CheckSite> sites);
+
+    // Before a launch. `arguments`: bytes of each threadgroup argument.
+    void begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments);
+    void begin_threadgroup(const ThreadgroupContext& context, size_t memory_bytes);
+
+    // From instrumented code. An address that must not be touched is replaced by another.
+    void* access(uint32_t site, char* address, char* base, uint64_t bytes, uint64_t value,
+                 bool has_value);
+    void* access_private(uint32_t site, char* address, char* base, char* shadow, uint64_t bytes);
+    void shift(uint32_t site, uint64_t count, uint32_t width);
+    void conversion(uint32_t site, double value, double lowest, double highest);
+    void not_finite(uint32_t site, double value);
+    void fence(uint32_t flags) { fences_ |= flags; }
+
+    // From the scheduler.
+    void barrier_opened();
+    void lanes_meet(uint32_t simdgroup, const Exchange (&lanes)[32], uint32_t active,
+                    uint32_t existing, uint32_t site);
+
+    uint32_t bytes(uint32_t site) const { return sites_[site].bytes; }
+    // Offsets below it may be read without asking: nobody writes the buffer. 0: always ask.
+    uint64_t limit(uint32_t buffer) const;
+
+    const std::vector<CheckReport>& reports() const { return reports_; }
+    // Elements of buffer `index` of which nobody wrote any part: how many, and the first.
+    std::tuple<uint64_t, uint64_t> unwritten(uint32_t index, uint32_t element_bytes) const;
+
+  private:
+    struct Cell {
+        uint64_t write = 0;
+        uint64_t read = 0;
+    };
+    struct Stamp; // what a cell's fields hold
+
+    void touch(Cell& cell, uint32_t site, bool device, bool undefined, const CheckReport& where,
+               const char* memory, uint32_t unit, uint64_t value, bool has_value);
+    bool in_order(uint64_t time, uint32_t thread, bool device) const;
+    uint64_t threadgroup_at(uint64_t time) const;
+    CheckReport* report(CheckReport report);
+    uint32_t thread() const;
+    uint32_t unit_of(Space space, uint32_t index) const;
+
+    static constexpr size_t kMostReports = 1000;
+
+    std::vector<CheckSite> sites_;
+    std::vector<CheckBuffer> buffers_;
+    std::vector<uint64_t> arguments_;
+    std::vector<uint32_t> units_; // of each buffer: bytes a cell stands for
+    uint32_t threadgroup_unit_ = 4;
+    std::vector<std::vector<Cell>> device_cells_; // empty for buffers that nobody writes
+    std::vector<Cell> threadgroup_cells_;
+    char* memory_ = nullptr;
+    size_t memory_bytes_ = 0;
+
+    uint64_t clock_ = 1;
+    uint64_t started_ = 1;           // when the threadgroup did
+    uint64_t threadgroup_fence_ = 1; // when its last barrier that orders threadgroup memory opened
+    uint64_t device_fence_ = 1;
+    uint64_t met_[kMaxThreads / kLanes] = {}; // when lanes of a simdgroup last met
+    uint32_t fences_ = 0;
+    uint64_t threadgroup_ = 0;
+    std::vector<std::pair<uint64_t, uint64_t>> starts_; // (clock, threadgroup)
+
+    std::vector<CheckReport> reports_;
+    std::map<std::pair<CheckReport::Kind, uint32_t>, size_t> known_;
+    alignas(64) char elsewhere_[4096] = {};
+};
+
+} // namespace pymetal::cpu
+
+extern "C" {
+void* pymetal_check(void* address, void* base, uint32_t site, uint64_t bytes);
+void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes, uint64_t value);
+void* pymetal_check_private(void* address, void* base, void* shadow, uint32_t site, uint64_t bytes);
+uint64_t pymetal_check_limit(uint32_t buffer);
+void pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
+                          uint32_t transpose, uint32_t site);
+void pymetal_check_fence(uint32_t flags);
+void pymetal_check_shift(uint64_t count, uint32_t width, uint32_t site);
+void pymetal_check_conversion(double value, double lowest, double highest, uint32_t site);
+void pymetal_check_not_finite(double value, uint32_t site);
+}

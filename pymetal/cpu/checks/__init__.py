@@ -1,0 +1,6 @@
+"""Checked runs: kernels instrumented for the sanitizer of the reference engine.
+
+instrument   calls of the checker before each access, shift and conversion
+locations    debug information -> lines of the source
+pipeline     compiles, launches and tells what was found     (native/cpu/checks.h finds it)
+"""

@@ -1,0 +1,605 @@
+"""The instrumentation pass: what must be checked gets a call of the checker before it.
+
+Works on the canonical function before it is optimised, when every access of the source is still
+there and pointers still show what they were made from. Each check has a site: what is accessed,
+how, and at which line; the native side knows sites by number.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from pymetal.air import ir
+from pymetal.air.ir import Function, Instruction, Module
+from pymetal.air.ir.instruction import call
+from pymetal.air.ir.layout import Layout
+from pymetal.air.ir.types import (
+    DOUBLE,
+    I8,
+    I32,
+    I64,
+    PTR,
+    VOID,
+    FloatType,
+    IntegerType,
+    Type,
+    VectorType,
+)
+from pymetal.air.ir.values import Constant, Expression, Global, Local, Value
+from pymetal.air.ir.values import integer_constant as integer
+from pymetal.air.normalise import THREADGROUP_SECTION
+from pymetal.air.wrapper import Parameter
+from pymetal.cpu.checks.locations import Locations, Place
+from pymetal.cpu.intrinsics import Barrier, CrossLane, Matrix, meaning
+
+# Numbers of `Space` in native/cpu/checks.h.
+UNKNOWN, BUFFER, VARIABLE, ARGUMENT, STACK = range(5)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One check in the code. `what` is "load", "store", "atomic", "matrix", "shift", …
+
+    `space`, `index` and `object_bytes` say what is accessed (see checks.h); `name` is its name in
+    the source where the pass knows it. `unit` is the bytes of a scalar of the access.
+    """
+
+    what: str
+    place: Place
+    space: int = UNKNOWN
+    index: int = 0
+    object_bytes: int = 0
+    size_bytes: int = 0
+    align: int = 1
+    reads: bool = False
+    writes: bool = False
+    atomic: bool = False
+    name: str = ""
+    unit: int = 1
+    scalar: str = ""
+
+    @property
+    def native(self) -> tuple[int, int, int, int, int, bool, bool, bool]:
+        """As `_native.Checks` takes it."""
+        return (
+            self.space,
+            self.index,
+            self.object_bytes,
+            self.size_bytes,
+            self.align,
+            self.reads,
+            self.writes,
+            self.atomic,
+        )
+
+
+@dataclass
+class _Object:
+    """What a pointer was made from; `base` is None where that is not known."""
+
+    space: int = UNKNOWN
+    index: int = 0
+    size_bytes: int = 0
+    base: Value | None = None
+    name: str = ""
+    shadow: Value | None = None
+
+
+_DECLARATIONS = """
+declare ptr @pymetal_check(ptr, ptr, i32, i64) nounwind
+declare ptr @pymetal_check_store(ptr, ptr, i32, i64, i64) nounwind
+declare ptr @pymetal_check_private(ptr, ptr, ptr, i32, i64) nounwind
+declare i64 @pymetal_check_limit(i32) nounwind
+declare void @pymetal_check_matrix(ptr, ptr, i64, i64, i64, i32, i32) nounwind
+declare void @pymetal_check_fence(i32) nounwind
+declare void @pymetal_check_not_finite(double, i32) nounwind
+define internal ptr @pymetal_check_read(ptr %a, ptr %b, i64 %limit, i32 %site, i64 %bytes, \
+i64 %mask) alwaysinline nounwind {
+  %x = ptrtoint ptr %a to i64
+  %y = ptrtoint ptr %b to i64
+  %offset = sub i64 %x, %y
+  %end = add i64 %offset, %bytes
+  %starts = icmp ult i64 %offset, %limit
+  %ends = icmp ule i64 %end, %limit
+  %low = and i64 %offset, %mask
+  %aligned = icmp eq i64 %low, 0
+  %within = and i1 %starts, %ends
+  %fine = and i1 %within, %aligned
+  br i1 %fine, label %done, label %ask, !prof !0
+ask:
+  %other = call ptr @pymetal_check(ptr %a, ptr %b, i32 %site, i64 %bytes)
+  br label %done
+done:
+  %result = phi ptr [ %a, %0 ], [ %other, %ask ]
+  ret ptr %result
+}
+define internal void @pymetal_check_finite(double %r, double %a, double %b, double %c, \
+i32 %site) alwaysinline nounwind {
+  %rz = fsub double %r, %r
+  %ok = fcmp ord double %rz, 0.0
+  br i1 %ok, label %done, label %look, !prof !0
+look:
+  %az = fsub double %a, %a
+  %bz = fsub double %b, %b
+  %cz = fsub double %c, %c
+  %ab = fadd double %az, %bz
+  %abc = fadd double %ab, %cz
+  %finite = fcmp ord double %abc, 0.0
+  br i1 %finite, label %tell, label %done
+tell:
+  call void @pymetal_check_not_finite(double %r, i32 %site)
+  br label %done
+done:
+  ret void
+}
+!0 = !{!"branch_weights", i32 100000, i32 1}
+"""
+_MEMSET = "llvm.memset.p0.i64"
+_ARITHMETIC = """
+declare void @pymetal_check_shift(i64, i32, i32) nounwind
+declare void @pymetal_check_conversion(double, double, double, i32) nounwind
+"""
+_NUMBER = r"(?:%[-\w.$]+|%\"[^\"]*\"|-?\d+)"
+_SHIFT = re.compile(
+    r"^  %\S+ = (?:shl|lshr|ashr) (?:(?:nuw|nsw|exact) )*(<(\d+) x )?i(\d+)>? "
+    r"(?:[^,\n<]+|<[^>\n]*>|splat \([^)]*\)), (%[-\w.$]+|-?\d+)((?:, !\w+ !\d+)*)$",
+    re.M,
+)
+_CONVERT = re.compile(
+    r"^  %\S+ = fpto([su])i (half|bfloat|float) (%[-\w.$]+) to i(\d+)((?:, !\w+ !\d+)*)$", re.M
+)
+
+
+class Instrumentation:
+    """One kernel's checks. `sites` and `barriers` (by "pymetal.site") grow as it is made."""
+
+    def __init__(self, nan: bool = False) -> None:
+        self.nan = nan
+        self.sites: list[Site] = []
+        self.barriers: dict[int, Place] = {}
+
+    # --- arithmetic, while LLVM's own instructions stand for it -----------------------------------
+
+    def arithmetic(self, text: str) -> str:
+        """Check shift counts and conversions to integers."""
+        text = _CONVERT.sub(self._conversion, _SHIFT.sub(self._shift, text))
+        at = text.find("\nattributes #")
+        return text[:at] + _ARITHMETIC + text[at:] if at >= 0 else text + _ARITHMETIC
+
+    def _site_of(self, what: str, name: str = "") -> int:
+        self.sites.append(Site(what, Place(), name=name))  # its place is known when all is inlined
+        return len(self.sites) - 1
+
+    def _shift(self, match: re.Match[str]) -> str:
+        vector, lanes, bits, count, rest = match.groups()
+        width = int(bits)
+        if not count.startswith("%") and (vector or 0 <= int(count) < width):
+            return match[0]
+        site = self._site_of("shift")
+        lines = []
+        for lane in range(int(lanes or 1)):
+            value = count
+            if vector:
+                value = f"%pymetal.s{site}.{lane}"
+                lines.append(
+                    f"  {value} = extractelement {vector}i{width}> {count}, i32 {lane}{rest}"
+                )
+            if width < 64:
+                wide = f"%pymetal.w{site}.{lane}"
+                lines.append(f"  {wide} = zext i{width} {value} to i64{rest}")
+                value = wide
+            lines.append(
+                f"  call void @pymetal_check_shift(i64 {value}, i32 {width}, i32 {site}){rest}"
+            )
+        return "\n".join([*lines, match[0]])
+
+    def _conversion(self, match: re.Match[str]) -> str:
+        sign, source, value, bits, rest = match.groups()
+        width = int(bits)
+        if width < 8:
+            return match[0]
+        low = -(2 ** (width - 1)) if sign == "s" else 0
+        high = 2 ** (width - 1 if sign == "s" else width) - 1
+        if width == 64:
+            high -= 1023 if sign == "s" else 2047  # the nearest double below
+        site = self._site_of("conversion", name=("int" if sign == "s" else "uint") + bits)
+        wide = f"%pymetal.d{site}"
+        return (
+            f"  {wide} = fpext {source} {value} to double{rest}\n"
+            f"  call void @pymetal_check_conversion(double {wide}, double {float(low)!r}, "
+            f"double {float(high)!r}, i32 {site}){rest}\n{match[0]}"
+        )
+
+    # --- memory -----------------------------------------------------------------------------------
+
+    def memory(self, text: str, name: str, parameters: tuple[Parameter, ...]) -> str:
+        """Check every access and barrier of `@name`; debug information goes."""
+        module = ir.read(text)
+        function = module.functions[name]
+        ir.expand_constant_expressions(function)
+        locations = Locations(module.metadata)
+        _Pass(self, module, function, parameters, locations).run()
+        for other in module.functions.values():
+            other.suffix = re.sub(r" !dbg !\d+", "", other.suffix)
+        for instruction in function.instructions:
+            instruction.metadata = []
+        module.metadata.clear()
+        clear = (
+            "" if _MEMSET in module.functions else f"declare void @{_MEMSET}(ptr, i8, i64, i1)\n"
+        )
+        return f"{module}\n{clear}{_DECLARATIONS}"
+
+
+@dataclass
+class _Pass:
+    checks: Instrumentation
+    module: Module
+    function: Function
+    parameters: tuple[Parameter, ...]
+    locations: Locations
+    objects: dict[str, _Object] = field(default_factory=dict)
+
+    def run(self) -> None:
+        self.layout = Layout(self.module.types)
+        self.defined = {i.name: i for i in self.function.instructions if i.name}
+        self.written: set[int] = set()
+        self._parameters()
+        head = self._private_arrays()
+        accesses = [i for i in self.function.instructions if self._writes(i)]
+        unknown = False
+        for i in accesses:
+            found = self._object(self._pointer(i))
+            unknown = unknown or found.space == UNKNOWN
+            if found.space == BUFFER:
+                self.written.add(found.index)
+        self.limits: dict[int, Local] = {}
+        if not unknown:
+            for p in self.parameters:
+                slot = self.objects[p.name].index if p.role == "buffer" else -1
+                if slot >= 0 and slot not in self.written:
+                    limit = call(
+                        self.function.fresh("limit"),
+                        I64,
+                        "pymetal_check_limit",
+                        [integer(I32, slot)],
+                    )
+                    head.append(limit)
+                    self.limits[slot] = limit.result
+        for block in self.function.blocks:
+            out: list[Instruction] = []
+            for i in block.instructions:
+                self._check(i, out)
+            block.instructions = out
+        first = self.function.blocks[0].instructions
+        at = next((k for k, i in enumerate(first) if i.opcode != "alloca"), 0)
+        first[at:at] = head
+
+    # what pointers were made from
+
+    def _parameters(self) -> None:
+        slots = {"buffer": 0, "threadgroup": 0}
+        for p in self.parameters:
+            value = Local(PTR, p.name)
+            if p.role == "buffer":
+                self.objects[p.name] = _Object(BUFFER, slots["buffer"], base=value)
+                slots["buffer"] += 1
+            elif p.role == "threadgroup":
+                self.objects[p.name] = _Object(ARGUMENT, slots["threadgroup"], base=value)
+                slots["threadgroup"] += 1
+
+    def _private_arrays(self) -> list[Instruction]:
+        """Give every private array a shadow that tells which of its bytes were written."""
+        head: list[Instruction] = []
+        for block in self.function.blocks:
+            for i in list(block.instructions):
+                if i.opcode != "alloca" or i.source_type is None:
+                    continue
+                size = self.layout.size(i.source_type)
+                shadow = Instruction(
+                    "alloca",
+                    self.function.fresh("shadow"),
+                    PTR,
+                    [integer(I64, size)],
+                    source_type=I8,
+                    align=8,
+                )
+                block.instructions.insert(block.instructions.index(i), shadow)
+                clear = call(
+                    "",
+                    VOID,
+                    _MEMSET,
+                    [
+                        shadow.result,
+                        integer(I8, 0),
+                        integer(I64, size),
+                        Constant(IntegerType(1), "false"),
+                    ],
+                )
+                head.append(clear)
+                name = re.sub(r"(\.i\d*|\.addr|\.sroa\S*|\.\d+)+$", "", i.name.strip('"'))
+                self.objects[i.name] = _Object(STACK, 0, size, i.result, name, shadow.result)
+        return head
+
+    def _object(self, pointer: Value) -> _Object:
+        found: dict[int, _Object] = {}
+        waiting, seen = [pointer], set()
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Expression) and value.opcode in ("getelementptr", "bitcast"):
+                waiting.append(value.operands[0])
+                continue
+            if isinstance(value, Global):
+                known = self._global(value)
+                found[id(known)] = known
+                continue
+            if not isinstance(value, Local):
+                return _Object()
+            if value.name in seen:
+                continue
+            seen.add(value.name)
+            if value.name in self.objects:
+                known = self.objects[value.name]
+                found[id(known)] = known
+                continue
+            i = self.defined.get(value.name)
+            if i is None:
+                return _Object()
+            if i.opcode in ("getelementptr", "bitcast", "freeze", "addrspacecast"):
+                waiting.append(i.operands[0])
+            elif i.opcode == "phi":
+                waiting += i.operands
+            elif i.opcode == "select":
+                waiting += i.operands[1:]
+            else:
+                return _Object()
+        return next(iter(found.values())) if len(found) == 1 else _Object()
+
+    def _global(self, value: Global) -> _Object:
+        if value.name not in self.objects:
+            variable = self.module.globals.get(value.name)
+            known = _Object()
+            if variable is not None:
+                size = self.layout.size(variable.value_type)
+                shared = variable.section == THREADGROUP_SECTION
+                known = _Object(
+                    VARIABLE if shared else STACK, 0, size, value, _plain_name(value.name)
+                )
+            self.objects[value.name] = known
+        return self.objects[value.name]
+
+    # checks
+
+    def _place(self, i: Instruction) -> Place:
+        for kind, node in i.metadata:
+            if kind == "!dbg":
+                return self.locations.place(node)
+        return Place()
+
+    def _site(self, i: Instruction, what: str, found: _Object, **facts: object) -> Value:
+        site = Site(
+            what,
+            self._place(i),
+            found.space,
+            found.index,
+            found.size_bytes,
+            name=found.name,
+            **facts,  # type: ignore[arg-type]
+        )
+        self.checks.sites.append(site)
+        return integer(I32, len(self.checks.sites) - 1)
+
+    def _writes(self, i: Instruction) -> bool:
+        if i.opcode in ("store", "atomicrmw", "cmpxchg"):
+            return True
+        if i.opcode != "call":
+            return False
+        what = meaning(i.callee)
+        if isinstance(what, Matrix):
+            return what.operation == "store"
+        return i.callee.startswith(("llvm.memcpy", "llvm.memmove", "llvm.memset"))
+
+    def _pointer(self, i: Instruction) -> Value:
+        if i.opcode == "store":
+            return i.operands[1]
+        if i.opcode == "call" and isinstance(meaning(i.callee), Matrix):
+            return i.operands[1]
+        return i.operands[0]
+
+    def _check(self, i: Instruction, out: list[Instruction]) -> None:
+        if i.opcode == "load":
+            self._access(i, 0, i.type, out, reads=True)
+        elif i.opcode == "store":
+            self._access(i, 1, i.operands[0].type, out, writes=True, value=i.operands[0])
+        elif i.opcode in ("atomicrmw", "cmpxchg"):
+            type_ = i.operands[1].type
+            self._access(i, 0, type_, out, reads=True, writes=True, atomic=True)
+        elif i.opcode == "call":
+            self._call(i, out)
+        out.append(i)
+        if self.checks.nan:
+            self._finite(i, out)
+
+    def _access(
+        self,
+        i: Instruction,
+        operand: int,
+        type_: Type,
+        out: list[Instruction],
+        reads: bool = False,
+        writes: bool = False,
+        atomic: bool = False,
+        value: Value | None = None,
+    ) -> None:
+        size = self.layout.size(type_)
+        scalar = type_.element if isinstance(type_, VectorType) else type_
+        unit = self.layout.size(scalar)
+        if isinstance(type_, VectorType):
+            size = unit * type_.count
+        atomic = atomic or bool(i.ordering)
+        found = self._object(i.operands[operand])
+        align = max(i.align, 1)
+        site = self._site(
+            i,
+            "atomic" if atomic else "load" if reads else "store",
+            found,
+            size_bytes=size,
+            align=align,
+            reads=reads,
+            writes=writes,
+            atomic=atomic,
+            unit=unit,
+            scalar=scalar.text,
+        )
+        address = i.operands[operand]
+        bits = self._bits(value, out) if value is not None and not atomic else None
+        i.operands[operand] = self._checked(address, found, site, size, align, bits, out)
+        if not atomic:
+            i.align = min(align, unit) if isinstance(type_, VectorType) else 1
+
+    def _checked(
+        self,
+        address: Value,
+        found: _Object,
+        site: Value,
+        size: int,
+        align: int,
+        bits: Value | None,
+        out: list[Instruction],
+    ) -> Value:
+        base = found.base or address
+        bytes_ = integer(I64, size)
+        name = self.function.fresh("checked")
+        if found.space == BUFFER and found.index in self.limits:
+            operands = [address, base, self.limits[found.index], site, bytes_]
+            check = call(name, PTR, "pymetal_check_read", [*operands, integer(I64, align - 1)])
+        elif found.space == STACK and found.shadow is not None:
+            check = call(
+                name, PTR, "pymetal_check_private", [address, base, found.shadow, site, bytes_]
+            )
+        elif bits is not None:
+            check = call(name, PTR, "pymetal_check_store", [address, base, site, bytes_, bits])
+        else:
+            check = call(name, PTR, "pymetal_check", [address, base, site, bytes_])
+        out.append(check)
+        return check.result
+
+    def _bits(self, value: Value, out: list[Instruction]) -> Value | None:
+        """A scalar as i64, zero-extended."""
+        type_ = value.type
+        if isinstance(type_, FloatType):
+            bits = 8 * self.layout.size(type_)
+            cast = Instruction("bitcast", self.function.fresh("bits"), IntegerType(bits), [value])
+            out.append(cast)
+            value, type_ = cast.result, cast.type
+        if not isinstance(type_, IntegerType) or type_.bits > 64:
+            return None
+        if type_.bits == 64:
+            return value
+        wide = Instruction("zext", self.function.fresh("wide"), I64, [value])
+        out.append(wide)
+        return wide.result
+
+    def _call(self, i: Instruction, out: list[Instruction]) -> None:
+        name = i.callee
+        if name in ("pymetal_check_shift", "pymetal_check_conversion"):
+            at = int(i.operands[-1].text)
+            self.checks.sites[at] = replace(self.checks.sites[at], place=self._place(i))
+            return
+        if name.startswith(("llvm.memcpy", "llvm.memmove", "llvm.memset")):
+            size = i.operands[2]
+            if not isinstance(size, Constant):
+                return
+            for operand in (0,) if "memset" in name else (1, 0):
+                found = self._object(i.operands[operand])
+                writes = operand == 0
+                site = self._site(
+                    i,
+                    "store" if writes else "load",
+                    found,
+                    size_bytes=int(size.literal),
+                    # Copies include padding, which nobody writes.
+                    reads=not writes and found.space != STACK,
+                    writes=writes,
+                )
+                address = i.operands[operand]
+                i.operands[operand] = self._checked(
+                    address, found, site, int(size.literal), 1, None, out
+                )
+            if i.call is not None:
+                i.call.argument_attributes = [
+                    re.sub(r"align \d+ ?|dereferenceable\(\d+\) ?", "", a).strip()
+                    for a in i.call.argument_attributes
+                ]
+            return
+        what = meaning(name)
+        if isinstance(what, Barrier | CrossLane | Matrix):
+            number = self.module.attributes(i).get("pymetal.site")
+            if number is not None:
+                self.checks.barriers[int(number)] = self._place(i)
+        if isinstance(what, Barrier) and what.scope == "threadgroup":
+            out.append(call("", VOID, "pymetal_check_fence", [i.operands[0]]))
+        if isinstance(what, Matrix) and what.operation in ("load", "store"):
+            self._matrix(i, what, out)
+
+    def _matrix(self, i: Instruction, what: Matrix, out: list[Instruction]) -> None:
+        store = what.operation == "store"
+        pointer, stride, origin, transpose = i.operands[1:] if store else i.operands
+        found = self._object(pointer)
+        unit = 4 if what.llvm_type == "float" else 2
+        site = self._site(
+            i,
+            "matrix",
+            found,
+            size_bytes=unit,
+            reads=not store,
+            writes=store,
+            unit=unit,
+            scalar=what.llvm_type,
+        )
+        parts: list[Value] = []
+        for k in range(2):
+            part = Instruction(
+                "extractelement", self.function.fresh("origin"), I64, [origin, integer(I32, k)]
+            )
+            out.append(part)
+            parts.append(part.result)
+        flag = Instruction("zext", self.function.fresh("transpose"), I32, [transpose])
+        out.append(flag)
+        out.append(
+            call(
+                "",
+                VOID,
+                "pymetal_check_matrix",
+                [pointer, found.base or pointer, stride, *parts, flag.result, site],
+            )
+        )
+
+    def _finite(self, i: Instruction, out: list[Instruction]) -> None:
+        """Whether arithmetic on finite values gave one that is not."""
+        arithmetic = i.opcode in ("fadd", "fsub", "fmul", "fdiv", "frem", "fptrunc") or (
+            i.opcode == "call" and not i.callee.startswith(("pymetal", "air.simd", "air.quad"))
+        )
+        operands = [o for o in i.operands if isinstance(o.type, FloatType)][:3]
+        if not arithmetic or not isinstance(i.type, FloatType) or not operands:
+            return
+        site = self._site(i, "float", _Object())
+        wide: list[Value] = []
+        for value in (i.result, *operands, *operands[:1] * (3 - len(operands))):
+            if value.type.text != "double":
+                cast = Instruction("fpext", self.function.fresh("wide"), DOUBLE, [value])
+                out.append(cast)
+                value = cast.result
+            wide.append(value)
+        out.append(call("", VOID, "pymetal_check_finite", [*wide, site]))
+
+
+def _plain_name(symbol: str) -> str:
+    """The last name in a mangled symbol: `_ZZ1fvE4tile` -> "tile"."""
+    end = re.sub(r"(?:_\d*|\.\d+)+$", "", symbol.strip('"')).removesuffix("E")
+    for length in re.finditer(r"\d+", end):
+        for start in range(length.start(), length.end()):
+            name = end[length.end() :]
+            if int(end[start : length.end()]) == len(name):
+                return name
+    return end

@@ -1,0 +1,342 @@
+"""A kernel compiled with checks, and what a launch of it found."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pymetal import _native
+from pymetal.air.library import Library
+from pymetal.cpu.checks.instrument import (
+    ARGUMENT,
+    BUFFER,
+    STACK,
+    VARIABLE,
+    Instrumentation,
+    Site,
+)
+from pymetal.cpu.checks.locations import Place
+from pymetal.cpu.compiled import Compiled
+from pymetal.cpu.engines import compile_kernel
+from pymetal.cpu.faults import kernel_fault, threads
+from pymetal.devices import Binding, Size
+from pymetal.errors import KernelFault
+from pymetal.sanitizer import CheckWarning, Party, Report
+from pymetal.source import Source
+
+_LENGTH = struct.Struct("<I")
+
+
+def compile_checked(
+    library: Library, name: str, constants: Mapping[str | int, Any], nan: bool = False
+) -> bytes:
+    """The instrumented kernel as the cache keeps it."""
+    checks = Instrumentation(nan)
+    compiled = compile_kernel(library.canonical(name, constants, checks), "reference")
+    facts = {
+        "sites": [asdict(site) for site in checks.sites],
+        "barriers": {number: asdict(place) for number, place in checks.barriers.items()},
+    }
+    head = json.dumps(facts).encode()
+    return _LENGTH.pack(len(head)) + head + compiled.to_bytes()
+
+
+class CheckedPipeline:
+    """What `compile_checked` made, ready to launch. `source` is what its lines are of."""
+
+    def __init__(self, data: bytes, source: Source | None) -> None:
+        (length,) = _LENGTH.unpack_from(data)
+        end = _LENGTH.size + length
+        facts = json.loads(data[_LENGTH.size : end])
+        self._sites = [Site(**{**s, "place": Place(**s["place"])}) for s in facts["sites"]]
+        self._barriers = {int(n): Place(**place) for n, place in facts["barriers"].items()}
+        self._compiled = Compiled.from_bytes(data[end:])
+        self._native = self._compiled.load()
+        self._source = source
+        self._texts: dict[str, list[str]] = {}
+        self._atomic = {s.index for s in self._sites if s.space == BUFFER and s.atomic}
+        self._unknown = any(
+            s.space not in (BUFFER, ARGUMENT, VARIABLE, STACK) and s.size_bytes for s in self._sites
+        )
+
+    def launch(
+        self,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+        outputs: Collection[int] = (),
+        timeout: float | None = None,
+    ) -> list[Report]:
+        """Run and report. `outputs`: indices of buffers that hold nothing yet.
+
+        Raises
+        ------
+        KernelFault
+            Something is wrong; `reports` has all of it. What may be right is a CheckWarning, and
+            is returned.
+        """
+        by_index = {b.argument.index: b for b in bindings}
+        bound = [by_index[index] for index in self._compiled.buffers]
+        lengths = [threadgroup_memory[i] for i in self._compiled.threadgroup_arguments]
+        addresses = [b.array.__array_interface__["data"][0] for b in bound]
+        checks = _native.Checks([site.native for site in self._sites])
+        checks.begin(
+            [
+                (address, b.array.nbytes, b.argument.index in outputs)
+                for address, b in zip(addresses, bound, strict=True)
+            ],
+            lengths,
+        )
+        fault = self._native.launch(
+            addresses, lengths, grid, threadgroup, timeout=timeout, checks=checks
+        )
+        run = _Run(self, bound, grid, threadgroup)
+        reports = [run.report(found) for found in checks.reports]
+        if fault is not None:
+            if fault.kind != "barrier":
+                error = kernel_fault(self.name, fault, bindings, timeout)
+                error.reports = tuple(reports)  # type: ignore[attr-defined]
+                raise error
+            reports.append(run.barrier(fault))
+        else:
+            reports += run.unwritten(checks, outputs)
+        reports.sort(key=lambda report: report.severity != "error")
+        errors = sum(report.severity == "error" for report in reports)
+        if errors:
+            raise _fault(self.name, reports)
+        for report in reports:
+            warnings.warn(str(report), CheckWarning, stacklevel=2)
+        return reports
+
+    @property
+    def name(self) -> str:
+        return self._compiled.function.name
+
+    def source_line(self, place: Place) -> tuple[str, str]:
+        """The file that diagnostics name, and the line's text."""
+        if place.file == "" and self._source is None:
+            return "", ""
+        file = place.file or (self._source.display_name if self._source else "")
+        if file not in self._texts:
+            text = self._source.text if self._source is not None and not place.file else ""
+            if place.file:
+                try:
+                    text = Path(file).read_text(encoding="utf-8", errors="replace")
+                except OSError:
+                    text = ""
+            self._texts[file] = text.split("\n")
+        lines = self._texts[file]
+        return file, lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else ""
+
+
+def _fault(name: str, reports: Sequence[Report]) -> KernelFault:
+    shown = [str(report) for report in reports[:8]]
+    if len(reports) > 8:
+        shown.append(f"and {len(reports) - 8} more; see .reports")
+    text = "\n".join(shown)
+    return KernelFault(
+        f"{name}: {len(reports)} {'thing' if len(reports) == 1 else 'things'} found\n{text}",
+        kernel=name,
+        kind="checks",
+        reports=tuple(reports),
+    )
+
+
+class _Run:
+    """Turns what the native side found in one launch into reports."""
+
+    def __init__(
+        self, pipeline: CheckedPipeline, bound: Sequence[Binding], grid: Size, threadgroup: Size
+    ) -> None:
+        self.pipeline = pipeline
+        self.bound = bound
+        self.grid = grid
+        self.threadgroup = threadgroup
+        self.groups = [-(-g // t) for g, t in zip(grid, threadgroup, strict=True)]
+
+    def party(self, thread: int, group: int, access: str = "", line: int = 0) -> Party:
+        nx, ny, _ = self.groups
+        position = (group % nx, group // nx % ny, group // nx // ny)
+        size = [
+            min(t, g - p * t) for t, g, p in zip(self.threadgroup, self.grid, position, strict=True)
+        ]
+        within = (thread % size[0], thread // size[0] % size[1], thread // size[0] // size[1])
+        x, y, z = (p * t + w for p, t, w in zip(position, self.threadgroup, within, strict=True))
+        return Party((x, y, z), position, thread // 32, thread % 32, access, line)
+
+    def report(self, found: _native.CheckReport) -> Report:
+        kind = found.kind
+        if kind in ("inactive", "divergent_simdgroup"):
+            return self._lanes(found)
+        site: Site = self.pipeline._sites[found.site]
+        facts: dict[str, Any] = {
+            "first": self.party(found.thread, found.threadgroup),
+            "count": found.count,
+        }
+        if kind == "shift":
+            width = found.object_bytes
+            signed = found.value - (1 << width) if found.value >> (width - 1) else found.value
+            text = f"shift by {signed} of a value of {width} bits; it shifts by {signed % width}"
+            return self._make("shift", text, site.place, value=signed, **facts)
+        if kind in ("conversion", "not_finite"):
+            value = struct.unpack("<d", struct.pack("<Q", found.value))[0]
+            if kind == "not_finite":
+                return self._make(
+                    "not-finite",
+                    "finite values made one that is not",
+                    site.place,
+                    value=value,
+                    **facts,
+                )
+            text = f"{value!r} does not fit {site.name}, which it is converted to"
+            return self._make("conversion", text, site.place, value=value, **facts)
+        name, noun, unit = self._named(found, site)
+        element = found.offset // unit
+        total = found.object_bytes // unit
+        facts |= {"argument": name, "element": element}
+        did = "write" if site.writes and not site.reads else "read"
+        if site.atomic:
+            did = "atomic access"
+        if kind == "bounds":
+            return self._make(
+                "out-of-bounds",
+                f"{did} of element {element} of {noun}, which has {total}",
+                site.place,
+                **facts,
+            )
+        if kind == "misaligned":
+            text = f"{did} at byte {found.offset} of {noun}, not a multiple of {site.align}"
+            return self._make("misaligned", text, site.place, **facts)
+        if kind == "uninitialised":
+            text = f"read of element {element} of {noun} before anything wrote it"
+            return self._make("uninitialised", text, site.place, **facts)
+        line = 0
+        if found.other_site >= 0 and found.other_wrote:
+            line = self.pipeline._sites[found.other_site].place.line
+        other = "wrote it" if found.other_wrote else "read it"
+        across = found.threadgroup != found.other_threadgroup
+        why = "threadgroups run in any order" if across else "no barrier orders the two"
+        return self._make(
+            "race",
+            f"{did} of element {element} of {noun}, and another thread {other}; {why}",
+            site.place,
+            second=self.party(found.other_thread, found.other_threadgroup, other, line),
+            value=self._value(found, site),
+            **facts,
+        )
+
+    def _value(self, found: _native.CheckReport, site: Site) -> float | int | None:
+        if not found.has_value:
+            return None
+        if site.scalar == "float":
+            value: float = struct.unpack("<f", struct.pack("<I", found.value & 0xFFFFFFFF))[0]
+            return value
+        if site.scalar == "half":
+            small: float = struct.unpack("<e", struct.pack("<H", found.value & 0xFFFF))[0]
+            return small
+        return int(found.value)
+
+    def _named(self, found: _native.CheckReport, site: Site) -> tuple[str, str, int]:
+        """An object's name, how a sentence calls it, and the bytes of an element."""
+        if found.space == BUFFER:
+            argument = self.bound[found.index].argument
+            return (
+                argument.name,
+                f"buffer({argument.index}) '{argument.name}'",
+                argument.size_bytes or site.unit,
+            )
+        if found.space == ARGUMENT:
+            index = self.pipeline._compiled.threadgroup_arguments[found.index]
+            declared = [
+                a
+                for a in self.pipeline._compiled.function.arguments
+                if a.kind == "threadgroup" and a.index == index
+            ]
+            name = declared[0].name if declared else ""
+            unit = declared[0].size_bytes if declared else 0
+            return name, f"threadgroup({index}) '{name}'", unit or site.unit
+        where = "threadgroup" if found.space == VARIABLE else "private"
+        name = "" if re.fullmatch(r"\d*", site.name) else site.name
+        noun = f"{where} array '{name}'" if name else f"a {where} array"
+        return name, noun, site.unit
+
+    def _lanes(self, found: _native.CheckReport) -> Report:
+        place = self.pipeline._barriers.get(found.site, Place())
+        second = self.party(found.other_thread, found.threadgroup)
+        first = self.party(found.thread, found.threadgroup)
+        if found.kind == "inactive":
+            text = f"lane {first.lane} reads lane {second.lane}, which does not take part"
+            return self._make(
+                "inactive-lane", text, place, first=first, second=second, count=found.count
+            )
+        text = "only some lanes of the simdgroup reached this simdgroup_barrier"
+        return self._make(
+            "divergent-barrier", text, place, first=first, second=second, count=found.count
+        )
+
+    def barrier(self, fault: _native.Fault) -> Report:
+        """A threadgroup barrier that only some threads reached."""
+        x, y, z = fault.threadgroup_position_in_grid
+        group = x + self.groups[0] * (y + self.groups[1] * z)
+        place = self.pipeline._barriers.get(fault.site, Place())
+        text = f"{threads(fault.waiting)} of the threadgroup wait at this barrier"
+        second = None
+        if fault.elsewhere:
+            other = self.pipeline._barriers.get(fault.elsewhere_site, Place())
+            where = f"at line {other.line}" if other.line else "another"
+            text += f", {threads(fault.elsewhere)} at the one {where}"
+            second = self.party(fault.elsewhere[0], group, "waits", other.line)
+        if fault.absent:
+            text += f", {threads(fault.absent)} never come"
+            second = second or self.party(fault.absent[0], group)
+        first = self.party(fault.waiting[0], group) if fault.waiting else None
+        return self._make("divergent-barrier", text, place, first=first, second=second)
+
+    def unwritten(self, checks: _native.Checks, outputs: Collection[int]) -> list[Report]:
+        """Outputs with elements that no thread wrote."""
+        found = []
+        for slot, binding in enumerate(self.bound):
+            argument = binding.argument
+            if argument.index not in outputs or slot in self.pipeline._atomic:
+                continue
+            if self.pipeline._unknown or not binding.array.nbytes:
+                continue
+            size = argument.size_bytes or 1
+            count, first = checks.unwritten(slot, size)
+            if count:
+                total = binding.array.nbytes // size
+                text = (
+                    f"no thread wrote {count} of the {total} elements of buffer({argument.index}) "
+                    f"'{argument.name}', first of them element {first}"
+                )
+                found.append(
+                    self._make(
+                        "never-written",
+                        text,
+                        Place(),
+                        severity="warning",
+                        argument=argument.name,
+                        element=first,
+                    )
+                )
+        return found
+
+    def _make(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
+        file, text = self.pipeline.source_line(place) if place.line else ("", "")
+        return Report(
+            kind,
+            message,
+            kernel=self.pipeline.name,
+            file=file,
+            line=place.line,
+            column=place.column,
+            source_line=text,
+            **facts,
+        )
