@@ -1,5 +1,5 @@
-// The Python face of memory: pages of our own, and other libraries' arrays through DLPack. Both have
-// the buffer protocol, from which pymetal/arrays.py makes NumPy arrays.
+// The Python face of memory: pages of our own, and other libraries' arrays through DLPack. Both
+// have the buffer protocol, from which pymetal/arrays.py makes NumPy arrays.
 #include "bindings.h"
 #include "memory.h"
 
@@ -24,7 +24,8 @@ class Borrowed {
     }
 
     // `view(array)` with the array, whichever it is.
-    template <typename View> auto with(View view) const {
+    template <typename View>
+    auto with(View view) const {
         return is_read_only_ ? view(readable_) : view(writable_);
     }
     bool is_read_only() const { return is_read_only_; }
@@ -103,8 +104,8 @@ int borrowed_buffer(PyObject* self, Py_buffer* view, int flags) {
 } // namespace
 
 void bind_memory(nb::module_& module) {
-    static PyType_Slot memory_slots[] = {
-        {Py_bf_getbuffer, reinterpret_cast<void*>(memory_buffer)}, {0, nullptr}};
+    static PyType_Slot memory_slots[] = {{Py_bf_getbuffer, reinterpret_cast<void*>(memory_buffer)},
+                                         {0, nullptr}};
     static PyType_Slot borrowed_slots[] = {
         {Py_bf_getbuffer, reinterpret_cast<void*>(borrowed_buffer)}, {0, nullptr}};
 

@@ -63,6 +63,29 @@ def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> 
     return Binding(argument, array, written=argument.access != "read")
 
 
+def slot(argument: Argument) -> tuple[int, bool, int, int, bool, bool, DType | None, str]:
+    """What `_native.Calls` needs to know to bind the plain cases of `bind` by itself.
+
+    Index, whether it is written, size and alignment of an element, whether there is just one,
+    whether an element is padded, dtype and NumPy's kind of a number that it takes ("" for none).
+    """
+    dtype = argument_dtype(argument) if argument.kind == "buffer" and argument.size_bytes else None
+    kind = data_type(argument.type_name) if dtype is not None and not argument.fields else None
+    takes_number = argument.access == "read" and (
+        argument.is_reference or argument.address_space == "constant"
+    )
+    return (
+        argument.index,
+        argument.access != "read",
+        argument.size_bytes or 1,
+        min(argument.align_bytes, ALIGNMENT_BYTES),
+        argument.is_reference,
+        kind is not None and kind.rows == 3 and not kind.packed,
+        dtype,
+        kind.dtype.kind if kind is not None and kind.is_scalar and takes_number else "",
+    )
+
+
 def check_overlaps(function: Function, bindings: Sequence[Binding]) -> None:
     """Refuse arrays that share part of their memory with one that the kernel writes.
 

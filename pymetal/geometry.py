@@ -22,12 +22,15 @@ MAX_DIMENSION = 2**32 - 1
 MAX_THREADS = 2**63 - 1
 # Metal's own rule for setThreadgroupMemoryLength.
 THREADGROUP_MEMORY_MULTIPLE = 16
+# What `threadgroup=None` aims at.
+PICKED_THREADS = 256
+_OF = {"grid": " of threads", "threadgroup": " of threads", "threadgroups": ""}
 
 
 def size(value: Any, what: str) -> Size:
     """One to three positive ints as (x, y, z)."""
     if value is None:
-        raise LaunchError(f"{what} is missing: give 1 to 3 numbers of threads")
+        raise LaunchError(f"{what} is missing: give 1 to 3 numbers{_OF[what]}")
     several = isinstance(value, (tuple, list)) or (
         isinstance(value, np.ndarray) and value.ndim == 1
     )
@@ -47,9 +50,7 @@ def size(value: Any, what: str) -> Size:
     if min(sizes) < 1:
         raise LaunchError(f"{what} {shown(value)}: each dimension must be at least 1")
     if max(sizes) > MAX_DIMENSION:
-        raise LaunchError(
-            f"{what} {shown(value)}: a dimension may be at most {MAX_DIMENSION} threads"
-        )
+        raise LaunchError(f"{what} {shown(value)}: a dimension may be at most {MAX_DIMENSION}")
     x, y, z = (*sizes, 1, 1)[:3]
     return x, y, z
 
@@ -78,6 +79,39 @@ def check_threadgroup(threadgroup: Size, pipeline: Pipeline, limits: Limits) -> 
             f"threadgroup {threadgroup} is larger than {limits.max_threadgroup_size}, the most "
             f"that the device allows in each dimension. Try {fitting}."
         )
+
+
+def pick_threadgroup(grid: Size, pipeline: Pipeline, limits: Limits) -> Size:
+    """A good threadgroup for kernels that work with any: whole simdgroups, x longest.
+
+    About 256 threads keep every simdgroup's lanes and a GPU's cores busy without using up its
+    registers. Rows of a grid are cut in simdgroups, their threads' memory being contiguous.
+    """
+    most = min(PICKED_THREADS, pipeline.max_total_threads_per_threadgroup)
+    most = 1 << (most.bit_length() - 1)
+    lanes = limits.threads_per_simdgroup
+    is_line = grid[1] == grid[2] == 1
+    x = min(_power_of_two(grid[0]), most, most if is_line else lanes)
+    y = min(_power_of_two(grid[1]), most // x)
+    z = min(_power_of_two(grid[2]), most // (x * y))
+    x = min(_power_of_two(grid[0]), most // (y * z))
+    return _fit((max(x, 1), y, z), most, limits.max_threadgroup_size)
+
+
+def _power_of_two(size: int) -> int:
+    """The smallest that is not less than `size`."""
+    return 1 << (size - 1).bit_length()
+
+
+def whole_grid(threadgroups: Size, threadgroup: Size) -> Size:
+    """The grid, in threads, of that many threadgroups."""
+    x, y, z = (count * size for count, size in zip(threadgroups, threadgroup, strict=True))
+    if max(x, y, z) > MAX_DIMENSION:
+        raise LaunchError(
+            f"threadgroups {threadgroups} of {threadgroup} threads make a grid of {(x, y, z)}; a "
+            f"dimension may be at most {MAX_DIMENSION} threads"
+        )
+    return x, y, z
 
 
 def _fit(threadgroup: Size, most: int, largest: Size) -> Size:
