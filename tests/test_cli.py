@@ -346,3 +346,16 @@ def test_shells_can_complete_commands(command, monkeypatch):
     code, out, _ = command()
     assert code == 0
     assert "cache" in out.split()
+
+
+def test_shells_can_complete_kernels(command, monkeypatch):
+    for typed, expected in (
+        ("ad", {"add"}),
+        ("soft", {"softmax"}),
+        ("kernels/", {"kernels/add.metal"}),
+        ("ker", {"kernels/"}),
+    ):
+        monkeypatch.setenv("_PYMETAL_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", f"pymetal run {typed}")
+        monkeypatch.setenv("COMP_CWORD", "2")
+        assert set(command()[1].split()) == expected

@@ -35,10 +35,30 @@ def definition(text: str) -> tuple[str, str]:
     return name, value if equals else "1"
 
 
+def complete_kernel(incomplete: str) -> list[str]:
+    """Kernels' names and `.metal` files, for the shell."""
+    from pymetal.find import search_path, shipped_dir
+
+    folders = [*map(Path, search_path()), shipped_dir()]
+    names = {path.stem for folder in folders for path in folder.glob("*.metal")}
+    typed = Path(incomplete)
+    folder = typed if incomplete.endswith("/") else typed.parent
+    files = {
+        f"{path}/" if path.is_dir() else str(path)
+        for path in folder.glob("*")
+        if path.is_dir() or path.suffix in (".metal", ".metallib")
+    }
+    return sorted(choice for choice in names | files if choice.startswith(incomplete))
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Device = Annotated[
     str | None,
-    typer.Option(help="Device: cpu or metal; default: as run_metal_kernel.", show_default=False),
+    typer.Option(
+        metavar="NAME",
+        help="Device: cpu or metal; default: as run_metal_kernel.",
+        show_default=False,
+    ),
 ]
 Kernel = Annotated[
     str,
@@ -46,6 +66,7 @@ Kernel = Annotated[
         metavar="FILE[:KERNEL]",
         help="A .metal or .metallib file, or a kernel's name: in ./kernels or a shipped one.",
         show_default=False,
+        autocompletion=complete_kernel,
     ),
 ]
 Inputs = Annotated[
@@ -71,7 +92,8 @@ Outputs = Annotated[
     ),
 ]
 OutputDtype = Annotated[
-    str | None, typer.Option(help="For device void* outputs: their dtype.", show_default=False)
+    str | None,
+    typer.Option(metavar="DTYPE", help="Of outputs declared device void*.", show_default=False),
 ]
 Grid = Annotated[
     Any,
@@ -110,7 +132,13 @@ Constants = Annotated[
 ]
 Include = Annotated[
     list[Path] | None,
-    typer.Option("--include", "-I", help="Folder of headers (repeatable).", show_default=False),
+    typer.Option(
+        "--include",
+        "-I",
+        metavar="FOLDER",
+        help="Folder of headers (repeatable).",
+        show_default=False,
+    ),
 ]
 Define = Annotated[
     list[Any] | None,
@@ -127,5 +155,5 @@ Math = Annotated[MathMode, typer.Option("--math-mode", help="How closely to foll
 Seed = Annotated[int, typer.Option(help="Seed of random: inputs.")]
 Timeout = Annotated[
     float | None,
-    typer.Option(help="Seconds after which the kernel is stopped.", show_default=False),
+    typer.Option(metavar="SECONDS", help="After which the kernel is stopped.", show_default=False),
 ]

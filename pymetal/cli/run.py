@@ -27,6 +27,7 @@ Against = Annotated[
 Roundings = Annotated[
     float | None,
     typer.Option(
+        metavar="NUMBER",
         help="Roundings of the result's type that --against allows, at the largest value; "
         "default: 64, 4 for 16-bit types.",
         show_default=False,
@@ -42,7 +43,11 @@ def run(
     outputs: options.Outputs = None,
     save: Annotated[
         list[Path] | None,
-        typer.Option(help="Write the next result to this .npy file.", show_default=False),
+        typer.Option(
+            metavar="X.npy",
+            help="Where to write the next result (repeatable).",
+            show_default=False,
+        ),
     ] = None,
     against: Against = None,
     roundings: Roundings = None,
