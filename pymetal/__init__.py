@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pymetal.arrays import empty as empty
     from pymetal.arrays import is_shared as is_shared
     from pymetal.arrays import zeros as zeros
+    from pymetal.capture import capture as capture
     from pymetal.devices import device as device
     from pymetal.devices import device_names as device_names
     from pymetal.errors import ArgumentError as ArgumentError
@@ -43,6 +44,7 @@ _HOMES = {
     "empty": "arrays",
     "is_shared": "arrays",
     "zeros": "arrays",
+    "capture": "capture",
     "device": "devices",
     "device_names": "devices",
     "ArgumentError": "errors",

@@ -109,6 +109,7 @@ def compile(
     macros: Mapping[str, Any] | None = None,
     math_mode: MathMode = "safe",
     language_version: tuple[int, int] | None = None,
+    enable_logging: bool = False,
     device: str | Device | None = None,
 ) -> Library:
     """Compile Metal source.
@@ -123,6 +124,9 @@ def compile(
         "safe" keeps IEEE semantics, unlike Apple's default, "fast".
     language_version
         (major, minor) of the Metal language; None for the newest known.
+    enable_logging
+        What kernels log with `os_log` goes to the logger `pymetal.kernels`. On a GPU from
+        macOS 15 on.
 
     Raises
     ------
@@ -136,6 +140,7 @@ def compile(
         macros=tuple((name, str(value)) for name, value in (macros or {}).items()),
         math_mode=math_mode,
         language_version=language_version,
+        enable_logging=enable_logging,
     )
     is_path = not isinstance(source, str) or (source.endswith(".metal") and "\n" not in source)
     loaded = read_source(Path(source)) if is_path else Source(str(source))

@@ -239,11 +239,8 @@ def test_a_virtual_gpu_is_reported(double):
 
 def test_what_kernels_log_reaches_logging(double, caplog):
     from pymetal.metal.device import open_device
-    from pymetal.source import CompileOptions, Source
 
-    device = open_device()
-    library = device.library_from_source(Source(SCALE), CompileOptions(enable_logging=True))
-    scale = pymetal.Library(device, library, "source")["scale"]
+    scale = pymetal.compile(SCALE, enable_logging=True, device=open_device())["scale"]
     double.fault("log", 4, "element 7 is not finite")
     with caplog.at_level(logging.DEBUG, "pymetal.kernels"):
         check_works(scale)
@@ -256,33 +253,35 @@ def test_what_kernels_log_reaches_logging(double, caplog):
 
 def test_logging_before_macos_15_is_refused(double):
     from pymetal.metal.device import open_device
-    from pymetal.source import CompileOptions, Source
 
     double.set_macos(14)
     with pytest.raises(UnsupportedError, match="from macOS 15 on; this is macOS 14"):
-        open_device().library_from_source(Source(SCALE), CompileOptions(enable_logging=True))
+        pymetal.compile(SCALE, enable_logging=True, device=open_device())
 
 
 def test_capture_writes_a_new_document_and_says_what_it_needs(
     double, gpu, scale, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("MTL_CAPTURE_ENABLED", raising=False)
-    with pytest.raises(DeviceError, match="MTL_CAPTURE_ENABLED=1"), gpu.capture():
+    with pytest.raises(DeviceError, match="MTL_CAPTURE_ENABLED=1"), pymetal.capture(device=gpu):
         pass
     monkeypatch.setenv("MTL_CAPTURE_ENABLED", "1")
-    with gpu.capture() as first:
+    with pymetal.capture(device=gpu) as first:
         check_works(scale)
-        with pytest.raises(DeviceError, match="running already"), gpu.capture():
+        with pytest.raises(DeviceError, match="running already"), pymetal.capture(device=gpu):
             pass
-    with gpu.capture() as second:
+    with pymetal.capture(device=gpu) as second:
         check_works(scale)
     assert first != second
     assert first.suffix == ".gputrace"
     assert first.exists()
-    with pytest.raises(DeviceError, match="needs a new path"), gpu.capture(first):
+    with pytest.raises(DeviceError, match="needs a new path"), pymetal.capture(first, device=gpu):
         pass
     double.fault("capture", 1, "Capturing is not supported.")
-    with pytest.raises(DeviceError, match=r"not supported.*MTLCaptureError 1"), gpu.capture():
+    with (
+        pytest.raises(DeviceError, match=r"not supported.*MTLCaptureError 1"),
+        pymetal.capture(device=gpu),
+    ):
         pass
 
 
@@ -304,3 +303,8 @@ def test_faults_while_other_threads_launch_stay_with_their_launch(double, scale)
         thread.join()
     assert len(faults) == 5
     check_works(scale)
+
+
+def test_only_a_gpu_can_be_captured(double):
+    with pytest.raises(UnsupportedError, match="no GPU to capture"), pymetal.capture(device="cpu"):
+        pass
