@@ -103,9 +103,10 @@ def split_k(name: str, transposes: str, m: int, n: int, k: int) -> Case:
     def launch() -> Launch:
         rng = np.random.default_rng(2)
         a, b = normal(rng, name, m, k), normal(rng, name, k, n)
-        part = bk * groups(k, parts * bk)  # of whole blocks but for the last
+        part = bk * (k // bk // parts)  # whole blocks; the last takes what is left
+        ends = [*range(part, parts * part, part), k]
         want = np.stack(
-            [wide(a[:, i : i + part]) @ wide(b[i : i + part]) for i in range(0, k, part)]
+            [wide(a[:, i * part : end]) @ wide(b[i * part : end]) for i, end in enumerate(ends)]
         )
         lda, ldb = (m if transposes[0] == "t" else k), (k if transposes[1] == "t" else n)
         a = np.ascontiguousarray(a.T) if transposes[0] == "t" else a
