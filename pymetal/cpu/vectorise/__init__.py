@@ -32,7 +32,11 @@ from pymetal.cpu.vectorise.shapes import Shape, Shapes
 from pymetal.cpu.vectorise.target import Target
 from pymetal.cpu.vectorise.walk import Walker
 
-_MAX_INSTRUCTIONS = 20_000  # more would take LLVM longer than a user waits
+# More would take LLVM longer than a user waits: a canonical function's instructions, and lines of
+# vector code.
+_MAX_INSTRUCTIONS = 12_000
+_MAX_LINES = 30_000
+_MAX_LINES_OF_BOTH = 8_000  # beyond, one copy does for full simdgroups, too
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,18 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
     layout = layout or LaneLayout()
     kernel = _Kernel(canonical)
     helpers = Helpers()
-    copies = []
-    full = parameter_shapes(canonical, layout) if layout.width else None
     masked = parameter_shapes(canonical, layout if layout.regular else None)
-    shapes = kernel.shapes(full or masked)
-    if full is not None:
-        copies.append(kernel.copy("full", shapes, full, helpers))
+    shapes = kernel.shapes(masked)
+    copies = [kernel.copy("masked", shapes, masked, helpers)]
+    lines = copies[0].count("\n")
+    if lines > _MAX_LINES:
+        raise NotVectorised(f"{lines} lines of vector code, more than {_MAX_LINES}")
+    full = None
+    if layout.width and (lines <= _MAX_LINES_OF_BOTH or not layout.regular):
+        full = parameter_shapes(canonical, layout)
         if masked != full:
-            shapes = kernel.shapes(masked)
-    copies.append(kernel.copy("masked", shapes, masked, helpers))
+            shapes = kernel.shapes(full)
+        copies.append(kernel.copy("full", shapes, full, helpers))
     entry = Entry(canonical, layout).text(full, masked)
     defined = [*copies, *helpers.definitions.values(), entry]
     helpers.declarations.setdefault(

@@ -16,6 +16,7 @@ from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
 from pymetal.cpu.vectorise.target import Target
 
+_ROOM = 12  # accesses lane by lane
 MASK = f"<{LANES} x i1>"
 ALL = "splat (i1 true)"
 
@@ -64,6 +65,8 @@ class Emitter:
         self.target = target
         self.helpers = helpers
         self.full = full
+        # Whether code may be written out at length: there is little of it.
+        self.roomy = shapes.accesses() <= _ROOM
         self.lines: list[str] = []
         self.head: list[str] = []  # allocas
         self.block = ""

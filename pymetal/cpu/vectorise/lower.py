@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pymetal import _native
 from pymetal.air.ir import Instruction
-from pymetal.air.ir.types import IntegerType
+from pymetal.air.ir.values import Constant
 from pymetal.cpu.intrinsics import Barrier, CrossLane, Mathematics, Matrix, Position, meaning
 from pymetal.cpu.vectorise import atomics, crosslane, mathematics, matrix, memory
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, wide
@@ -63,10 +63,9 @@ def _division(e: Emitter, i: Instruction) -> str:
         right = e.let(
             f"select {MASK} {e.mask}, {wide(type_)} {right}, {wide(type_)} splat ({type_} 1)"
         )
-    assert isinstance(i.type, IntegerType)
-    if i.type.bits <= 32:
-        return mathematics.divide(e, i.opcode, type_, left, right)
-    return e.let(f"{i.opcode} {wide(type_)} {left}, {right}")
+    if isinstance(i.operands[1], Constant):
+        return e.let(f"{i.opcode} {wide(type_)} {left}, {right}")  # multiplication, to LLVM
+    return mathematics.divide(e, i.opcode, type_, left, right)
 
 
 def call(e: Emitter, i: Instruction) -> None:

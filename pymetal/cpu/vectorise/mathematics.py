@@ -7,6 +7,7 @@ import re
 from pymetal.air.ir import Instruction
 from pymetal.cpu.intrinsics import Mathematics
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise import polynomials
 from pymetal.cpu.vectorise.emitter import Emitter, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -88,8 +89,14 @@ def narrow(e: Emitter, i: Instruction) -> str:
 
 
 def divide(e: Emitter, opcode: str, type_: str, left: str, right: str) -> str:
-    """A quotient or remainder of lanes."""
-    return e.let(f"{opcode} {wide(type_)} {left}, {right}")
+    """A quotient or remainder of lanes, none of which divides by zero."""
+    vector = wide(type_)
+    name = f"lanes.{opcode}.{type_}"
+    if name not in e.helpers.definitions:
+        head = f"define internal {vector} @{name}({vector} %a, {vector} %b) noinline nounwind"
+        body = f"  %r = {opcode} {vector} %a, %b\n  ret {vector} %r"
+        e.helpers.definitions[name] = f"{head} memory(none) {{\n{body}\n}}\n"
+    return e.let(f"call {vector} @{name}({vector} {left}, {vector} {right})")
 
 
 # Calls
@@ -112,6 +119,13 @@ def call(e: Emitter, i: Instruction, what: Mathematics | None) -> None:
         raise NotVectorised(f"'{i.callee}'")
     name = i.callee[: suffix.start()]
     short = name.removeprefix("llvm.")
+    if short in polynomials.NAMES and type_ in ("float", *NARROW):
+        vector = e.vector(i.operands[0])
+        if type_ in NARROW:
+            vector = widen(e, vector, type_)
+        value = elementary(e, short, vector)
+        e.define(i, shorten(e, value, type_) if type_ in NARROW else value)
+        return
     types = suffix.group()[1:].split(".")
     narrow_ = type_ in NARROW
     if narrow_ and short == "fmuladd":
@@ -149,6 +163,11 @@ def _runtime(e: Emitter, i: Instruction, what: Mathematics, scalar: bool) -> Non
     if what.symbol.startswith("pymetal_nextafter_"):
         raise NotVectorised(f"nextafter of {what.llvm_type}")
     narrow_ = what.llvm_type in NARROW
+    if what.name in polynomials.NAMES and not scalar:
+        vector = e.vector(i.operands[0])
+        value = elementary(e, what.name, widen(e, vector, what.llvm_type) if narrow_ else vector)
+        e.define(i, shorten(e, value, what.llvm_type) if narrow_ else value)
+        return
     if scalar:
         if narrow_:
             raise NotVectorised(f"{what.name} of {what.llvm_type}")
@@ -160,6 +179,17 @@ def _runtime(e: Emitter, i: Instruction, what: Mathematics, scalar: bool) -> Non
         vectors = [widen(e, v, what.llvm_type) for v in vectors]
     value = by_lane(e, what.symbol, vectors)
     e.define(i, shorten(e, value, what.llvm_type) if narrow_ else value)
+
+
+def elementary(e: Emitter, name: str, vector: str) -> str:
+    """A function of polynomials.py on 32 floats."""
+    symbol, text, declared = polynomials.definition(name, LANES)
+    if symbol not in e.helpers.definitions:
+        e.helpers.definitions[symbol] = text
+        for declaration in declared:
+            called = declaration.split("@")[1].split("(")[0]
+            e.helpers.declarations.setdefault(called, declaration)
+    return e.let(f"call {wide('float')} @{symbol}({wide('float')} {vector})")
 
 
 def by_lane(e: Emitter, symbol: str, vectors: list[str]) -> str:

@@ -154,12 +154,32 @@ def safe(e: Emitter, addresses: str, type_: str) -> str:
 def gather(e: Emitter, addresses: str, type_: str, align: int) -> str:
     """Load from an address a lane."""
     addresses = safe(e, addresses, type_)
+    if not e.roomy:
+        name = f"gather.{type_}.{align}"
+        if name not in e.helpers.definitions:
+            e.helpers.definitions[name] = _gather_definition(name, type_, align)
+        return e.let(f"call {wide(type_)} @{name}({wide('ptr')} {addresses})")
     result = "poison"
     for lane in range(LANES):
         address = e.let(f"extractelement {wide('ptr')} {addresses}, i64 {lane}")
         value = e.let(f"load {type_}, ptr {address}, align {align}")
         result = e.let(f"insertelement {wide(type_)} {result}, {type_} {value}, i64 {lane}")
     return result
+
+
+def _gather_definition(name: str, type_: str, align: int) -> str:
+    """A gather as a function: where there are many, LLVM would compile them for seconds."""
+    lines, result = [], "poison"
+    for lane in range(LANES):
+        lines += [
+            f"  %a{lane} = extractelement {wide('ptr')} %addresses, i64 {lane}",
+            f"  %v{lane} = load {type_}, ptr %a{lane}, align {align}",
+            f"  %r{lane} = insertelement {wide(type_)} {result}, {type_} %v{lane}, i64 {lane}",
+        ]
+        result = f"%r{lane}"
+    body = "\n".join(lines)
+    head = f"define internal {wide(type_)} @{name}({wide('ptr')} %addresses) noinline nounwind"
+    return f"{head} {{\n{body}\n  ret {wide(type_)} {result}\n}}\n"
 
 
 def store(e: Emitter, i: Instruction) -> None:
@@ -221,10 +241,30 @@ def _store_segments(
 def scatter(e: Emitter, vector: str, addresses: str, type_: str, align: int) -> None:
     """Store to an address a lane, in the lanes' order."""
     addresses = safe(e, addresses, type_)
+    if not e.roomy:
+        name = f"scatter.{type_}.{align}"
+        if name not in e.helpers.definitions:
+            e.helpers.definitions[name] = _scatter_definition(name, type_, align)
+        e.do(f"call void @{name}({wide('ptr')} {addresses}, {wide(type_)} {vector})")
+        return
     for lane in range(LANES):
         address = e.let(f"extractelement {wide('ptr')} {addresses}, i64 {lane}")
         value = e.let(f"extractelement {wide(type_)} {vector}, i64 {lane}")
         e.do(f"store {type_} {value}, ptr {address}, align {align}")
+
+
+def _scatter_definition(name: str, type_: str, align: int) -> str:
+    lines = []
+    for lane in range(LANES):
+        lines += [
+            f"  %a{lane} = extractelement {wide('ptr')} %addresses, i64 {lane}",
+            f"  %v{lane} = extractelement {wide(type_)} %values, i64 {lane}",
+            f"  store {type_} %v{lane}, ptr %a{lane}, align {align}",
+        ]
+    body = "\n".join(lines)
+    parameters = f"{wide('ptr')} %addresses, {wide(type_)} %values"
+    head = f"define internal void @{name}({parameters}) noinline nounwind"
+    return f"{head} {{\n{body}\n  ret void\n}}\n"
 
 
 def last_active(e: Emitter, vector: str, type_: str) -> str:

@@ -103,6 +103,13 @@ class Shapes:
         shape = self.of(value)
         return shape is not None and shape.uniform
 
+    def accesses(self) -> int:
+        """How many loads and stores there are at addresses without a pattern."""
+        return sum(
+            i.opcode in ("load", "store") and self.of(i.operands[-1]) is None
+            for i in self.function.instructions
+        )
+
     def _known(self, value: Value) -> bool:
         return not isinstance(value, Local) or value.name in self.shapes
 
