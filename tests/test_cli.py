@@ -90,6 +90,31 @@ def test_without_outputs_the_arrays_that_are_written_are_the_results(command, de
     assert "x: matches; largest difference 0, allowed 0" in out
 
 
+def test_inputs_may_be_named(command, device):
+    arguments = ("run", "add", "-i", "y=3", "-i", "ones:8", "-o", "8", *CALL, "--device", device)
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert "[4. 4. 4. 4. 4. 4. 4. 4.]" in out
+
+
+def test_files_of_bfloat_are_read_as_they_were_saved(command, kernels, device):
+    source = "kernel void twice(device bfloat* out, device const bfloat* x, "
+    source += "uint i [[thread_position_in_grid]]) { out[i] = x[i] + x[i]; }"
+    (kernels / "twice.metal").write_text(source)
+    first = ("-i", "arange:8", "-o", "8", *CALL, "--device", device, "--save", "out.npy")
+    assert command("run", "twice", *first)[0] == 0
+    second = ("-i", "out.npy", "-o", "8", *CALL, "--device", device)
+    assert command("run", "twice", *second, "--against", "2 * x")[0] == 0
+    assert command("run", "twice", *second, "--against", "4 * arange(8)")[0] == 0
+
+
+def test_without_a_threadgroup_one_is_picked_and_said(command, device):
+    arguments = ("run", "add", "-i", "ones:8", "-i", "1", "-o", "8", "--grid", "8")
+    code, out, _ = command(*arguments, "--device", device, "--json")
+    assert code == 0
+    assert any("picked" in note for note in json.loads(out)["notes"])
+
+
 def test_constants_threadgroup_memory_and_options_of_compilation(command, device, tmp_path):
     place = ("-o", "8", *CALL, "--device", device, "--json")
     code, out, _ = command(
@@ -142,6 +167,11 @@ REFUSED = [
     (("run", "add", "-c", "bias"), 2, "'bias' is not name=value"),
     (("run", "add", "-D", "=1"), 2, "is not NAME or NAME=value"),
     (("run", "add", "-i", "ones:8", "-o", "8"), 1, "takes 2 inputs"),
+    (("run", "add", "-i", "z=1", "-o", "8"), 1, "has no input 'z'; it has x, y"),
+    (("run", "add", "-i", "out=1", "-o", "8"), 1, "has no input 'out'; it has x, y"),
+    (("run", "add", "-i", "y=1", "-i", "y=2", "-o", "8"), 1, "input 'y' is given twice"),
+    (("run", "add", "-i", "y=1", "-o", "8"), 1, "takes 2 inputs"),
+    (("run", "add", "-i", "y=1", "-i", "1", "-i", "2", "-o", "8"), 1, "takes 2 inputs"),
     (("run", "add", "-i", "ones:8", "-i", "one", "-o", "8"), 1, "input 'y': 'one' is not a .npy"),
     (("run", "add", "-i", "no.npy", "-i", "1", "-o", "8"), 1, "there is no file no.npy"),
     (("run", "add", "-i", "bad.npy", "-i", "1", "-o", "8"), 1, "bad.npy cannot be read"),

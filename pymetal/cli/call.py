@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from pymetal.run import in_declared_order
 from pymetal.source import MathMode
 
 Array = np.ndarray[Any, Any]
+
+NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,9 @@ class Call:
         kernel = library.kernel(self._function(found, library), constants)
         compile_seconds = time.perf_counter() - start
 
-        markers = [output(shape, self.output_dtype) for shape in self.outputs]
         values = [
             value if isinstance(value, output) else input_value(value, kernel, argument, self.seed)
-            for argument, value in zip(
-                kernel.arguments, in_declared_order(kernel, markers, self.inputs), strict=True
-            )
+            for argument, value in zip(kernel.arguments, self._ordered(kernel), strict=True)
         ]
         return Prepared(self, found.path, kernel, values, self._memory(kernel), compile_seconds)
 
@@ -88,6 +88,31 @@ class Call:
         if not is_named and found.function not in library and len(library) == 1:
             return next(iter(library))
         return found.function
+
+    def _ordered(self, kernel: Kernel) -> list[Any]:
+        """A marker or a text for each argument: `NAME=VALUE` for that, others in declared order."""
+        markers = [output(shape, self.output_dtype) for shape in self.outputs]
+        first = sorted(kernel.arguments, key=lambda argument: argument.index)[: len(markers)]
+        names = [argument.name for argument in kernel.arguments if argument not in first]
+        named: dict[str, str] = {}
+        texts: list[str] = []
+        for text in self.inputs:
+            match = NAMED.match(text)
+            if match is None:
+                texts.append(text)
+            elif match[1] not in names:
+                what = f"has no input '{match[1]}'; it has {', '.join(names) or 'none'}"
+                raise ArgumentError(f"{kernel.name} {what}\n{kernel}", argument=match[1])
+            elif match[1] in named:
+                raise ArgumentError(
+                    f"{kernel.name}: input '{match[1]}' is given twice", argument=match[1]
+                )
+            else:
+                named[match[1]] = match[2]
+        left = iter(texts)
+        ordered = [named[name] if name in named else next(left, None) for name in names]
+        given = [text for text in [*ordered, *left] if text is not None]
+        return in_declared_order(kernel, markers, given)
 
     def _memory(self, kernel: Kernel) -> dict[int, int]:
         lengths: dict[int, int] = {}

@@ -31,7 +31,7 @@ def input_value(text: str, kernel: Kernel, argument: Argument, seed: int) -> Any
 
     if text.endswith(".npy"):
         try:
-            return np.load(text, allow_pickle=False)
+            return _of_declared_bits(np.load(text, allow_pickle=False), kernel, argument)
         except FileNotFoundError:
             raise refused(f"there is no file {text}") from None
         except (OSError, ValueError, EOFError) as error:
@@ -109,3 +109,12 @@ def made_array(
 
 def _integer(text: str) -> int:
     return int(text, 0)
+
+
+def _of_declared_bits(array: Any, kernel: Kernel, argument: Argument) -> Any:
+    """The array; bytes without a type, as which .npy files keep bfloat16, get the declared one."""
+    dtype = kernel.dtype(argument.name)
+    untyped = array.dtype.kind == "V" and array.dtype.fields is None
+    if untyped and dtype is not None and array.dtype.itemsize == dtype.itemsize:
+        return array.view(dtype)
+    return array
