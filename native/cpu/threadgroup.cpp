@@ -193,14 +193,10 @@ void Threadgroup::suspend() {
 void Threadgroup::barrier(uint32_t site, uint32_t lanes) {
     if (!kernel_.suspends)
         return;
-    const bool loose = (site & kLooseBarrier) != 0;
-    if (step_ == kLanes && lanes != contexts_[running_].lanes && !loose) {
-        report_barrier(running_, lanes);
-        fibers_[running_].switch_to(main_);
-    }
     Group& group = groups_[running_ / kLanes];
     const uint32_t bit = uint32_t{1} << running_ % kLanes;
     sites_[running_] = site;
+    lanes_[running_] = lanes;
     group.ready &= ~bit;
     group.at_barrier |= bit;
     suspend();
@@ -256,21 +252,22 @@ int Threadgroup::perform(uint32_t group) {
 int Threadgroup::open_barrier() {
     uint32_t waiting = 0;
     int first = kNone;
-    bool agree = true;
+    bool agree = true, whole = true;
     for (uint32_t fiber = 0; fiber < fibers_count_; ++fiber) {
         if ((groups_[fiber / kLanes].at_barrier >> fiber % kLanes & 1) == 0)
             continue;
         if (first == kNone)
             first = static_cast<int>(fiber);
         agree = agree && sites_[fiber] == sites_[first];
+        whole = whole && (step_ == 1 || lanes_[fiber] == contexts_[fiber].lanes);
         ++waiting;
     }
     if (waiting == 0)
         return kNone;
     // All others have finished: they are behind every barrier.
     const bool loose = agree && (sites_[first] & kLooseBarrier) != 0;
-    if (!loose && (waiting != fibers_count_ || !agree)) {
-        report_barrier(static_cast<uint32_t>(first), 0);
+    if (!loose && (waiting != fibers_count_ || !agree || !whole)) {
+        report_barrier(static_cast<uint32_t>(first));
         return kNone;
     }
     if (kernel_.checks != nullptr)
@@ -282,22 +279,14 @@ int Threadgroup::open_barrier() {
     return 0;
 }
 
-// Fills in the fault. With `lanes`, the simdgroup of `fiber` reached its barrier with those only;
-// without, all fibers are at some barrier or have finished.
-void Threadgroup::report_barrier(uint32_t fiber, uint32_t lanes) {
+// Fills in the fault; `fiber` is one that waits. All others wait, too, or have finished; a fiber
+// that runs a simdgroup may wait for some of its lanes only.
+void Threadgroup::report_barrier(uint32_t fiber) {
     const Uninterrupted allocating;
     faulted_ = true;
     fault_ = Fault{};
     std::memcpy(fault_.threadgroup_position_in_grid, context_.threadgroup_position_in_grid,
                 sizeof fault_.threadgroup_position_in_grid);
-    if (lanes != 0) {
-        const ThreadContext& context = contexts_[fiber];
-        for (uint32_t lane = 0; lane < kLanes; ++lane)
-            if ((context.lanes >> lane & 1) != 0)
-                ((lanes >> lane & 1) != 0 ? fault_.waiting : fault_.absent)
-                    .push_back(context.thread_index_in_threadgroup + lane);
-        return;
-    }
     auto site = [&](uint32_t i) { return sites_[i] & ~kLooseBarrier; };
     fault_.site = site(fiber);
     auto waits = [&](uint32_t i) {
@@ -308,7 +297,8 @@ void Threadgroup::report_barrier(uint32_t fiber, uint32_t lanes) {
             fault_.site = site(i);
     for (uint32_t thread = 0; thread < threads_; ++thread) {
         const uint32_t i = thread / step_;
-        if (!waits(i)) {
+        const bool passed = step_ != 1 && (lanes_[i] >> thread % kLanes & 1) == 0;
+        if (!waits(i) || passed) {
             fault_.absent.push_back(thread);
         } else if (site(i) == fault_.site) {
             fault_.waiting.push_back(thread);

@@ -14,6 +14,7 @@
 namespace pymetal::cpu {
 
 class Checks;
+class Log;
 
 enum class Granularity : uint8_t { thread, simdgroup }; // what one call of an entry runs
 
@@ -25,6 +26,7 @@ struct Kernel {
     bool flush_subnormals = false;
     size_t private_bytes = 0; // what a call keeps in arrays on its stack
     Checks* checks = nullptr; // of instrumented code
+    Log* log = nullptr;       // of the launch
 };
 
 // Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.
@@ -64,6 +66,7 @@ class Threadgroup {
     static Threadgroup& current();
     const ThreadContext& thread() const { return contexts_[running_]; }
     Checks* checks() const { return kernel_.checks; }
+    Log* log() const { return kernel_.log; }
     void barrier(uint32_t site, uint32_t lanes);
     uint64_t exchange(uint32_t site, const Exchange& deposit);
 
@@ -84,7 +87,7 @@ class Threadgroup {
     int next(uint32_t group);
     int perform(uint32_t group);
     int open_barrier();
-    void report_barrier(uint32_t fiber, uint32_t lanes);
+    void report_barrier(uint32_t fiber);
     uint32_t lanes_from(uint32_t thread) const;
 
     // The launch.
@@ -114,6 +117,7 @@ class Threadgroup {
     ThreadContext contexts_[kMaxThreads];
     Fiber fibers_[kMaxThreads];
     uint32_t sites_[kMaxThreads];                      // where each waits
+    uint32_t lanes_[kMaxThreads];                      // with which lanes, of a simdgroup
     Exchange exchanges_[kMaxThreads / kLanes][kLanes]; // what each deposited
 };
 

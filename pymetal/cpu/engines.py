@@ -20,7 +20,7 @@ def compile_kernel(
 
     `engine` is "reference", "vectorised", or "auto" for the best. Raises UnsupportedError.
     """
-    if engine != "vectorised":
+    if engine == "reference":
         return _by_reference(canonical)
     try:
         return _vectorised(canonical, layout or LaneLayout())
