@@ -28,7 +28,11 @@ KINDS = {
 
 
 class CheckWarning(UserWarning):
-    """A checked run found something that need not be wrong."""
+    """A checked run found something that need not be wrong: `report`."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(str(report))
+        self.report = report
 
 
 @dataclass(frozen=True)

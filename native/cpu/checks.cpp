@@ -11,23 +11,23 @@
 
 namespace pymetal::cpu {
 
-// A write: when (32 bits), who (10), whether atomic, where in the code (20), and that there was
-// one. A read: when, who, who else, flags.
+// A write: when (32 bits), who (10), where in the code (19), flags.
+// A read: when, who, who else, flags.
 struct Checks::Stamp {
     static constexpr uint64_t kThere = uint64_t{1} << 63;
     static constexpr uint64_t kAtomic = uint64_t{1} << 62;
-    static constexpr uint64_t kMany = uint64_t{1} << 61; // read: another thread did, too
+    static constexpr uint64_t kMany = uint64_t{1} << 61; // another thread did the same, too
 
     static uint64_t time(uint64_t s) { return s & 0xffffffff; }
     static uint32_t thread(uint64_t s) { return s >> 32 & 1023; }
     static uint32_t second(uint64_t s) { return s >> 42 & 1023; }
-    static uint32_t site(uint64_t s) { return s >> 42 & 0xfffff; } // of a write
+    static uint32_t site(uint64_t s) { return s >> 42 & 0x7ffff; } // of a write
     static bool there(uint64_t s) { return (s & kThere) != 0; }
     static bool atomic(uint64_t s) { return (s & kAtomic) != 0; }
     static bool many(uint64_t s) { return (s & kMany) != 0; }
 
     static uint64_t write(uint64_t time, uint32_t thread, uint32_t site, bool atomic) {
-        return kThere | (atomic ? kAtomic : 0) | uint64_t{site & 0xfffff} << 42 |
+        return kThere | (atomic ? kAtomic : 0) | uint64_t{site & 0x7ffff} << 42 |
                uint64_t{thread} << 32 | (time & 0xffffffff);
     }
     static uint64_t read(uint64_t time, uint32_t thread, bool atomic) {
@@ -202,7 +202,9 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
                           std::memcmp(memory, &value, std::min<uint32_t>(unit, 8)) == 0;
         if (!same)
             race(write, Stamp::thread(write), true);
-    }
+    } else if (Stamp::there(write) && !s.atomic && Stamp::atomic(write) && Stamp::many(write) &&
+               Stamp::time(write) >= (device ? device_fence_ : threadgroup_fence_))
+        race(write, Stamp::thread(write), true);
     const uint64_t read = cell.read;
     if (s.writes && Stamp::there(read) && !(s.atomic && Stamp::atomic(read))) {
         const uint64_t time = Stamp::time(read);
@@ -223,7 +225,16 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
         else if (!foreign && Stamp::thread(read) == self && !Stamp::many(read))
             cell.read = mine;
     }
-    if (s.writes)
+    if (!s.writes)
+        return;
+    const uint64_t time = Stamp::time(write);
+    const uint64_t fence = device ? device_fence_ : threadgroup_fence_;
+    const bool unordered = Stamp::there(write) && (time < started_ ? device : time >= fence);
+    if (s.atomic && unordered && !Stamp::atomic(write))
+        return; // the plain write is what must not meet others
+    if (s.atomic && unordered && (Stamp::thread(write) != self || time < started_))
+        cell.write |= Stamp::kMany;
+    else if (!(s.atomic && unordered && Stamp::many(write)))
         cell.write = Stamp::write(clock_, self, site, s.atomic);
 }
 

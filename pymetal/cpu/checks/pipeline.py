@@ -112,7 +112,7 @@ class CheckedPipeline:
         if errors:
             raise _fault(self.name, reports)
         for report in reports:
-            warnings.warn(str(report), CheckWarning, stacklevel=2)
+            warnings.warn(CheckWarning(report), stacklevel=4)
         return reports
 
     @property

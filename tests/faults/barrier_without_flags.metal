@@ -1,0 +1,15 @@
+// mem_none orders no memory at all.
+// run: {"grid": 256, "threadgroup": 64, "out": 256, "inputs": [["float32", 256]]}
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void barrier_without_flags(
+    device float* out [[buffer(0)]],
+    device const float* a [[buffer(1)]],
+    uint i [[thread_position_in_grid]],
+    uint t [[thread_index_in_threadgroup]]) {
+    threadgroup float tile[64];
+    tile[t] = a[i];  // also: race
+    threadgroup_barrier(mem_flags::mem_none);
+    out[i] = tile[63 - t];  // fault: race
+}

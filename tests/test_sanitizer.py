@@ -1,0 +1,154 @@
+"""Checked runs: each planted bug is found at its line, and right kernels give no report.
+
+`faults/*.metal` are small kernels with a bug each. `// fault: KIND` marks the line, with the
+thread that must be named; `// also: KIND` a line where the same bug may show, or anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pymetal
+from pymetal.sanitizer import CheckWarning, Report, sarif
+
+FOLDER = Path(__file__).parent / "faults"
+PLANTED = sorted(FOLDER.glob("*.metal"))
+
+
+def values(what: str, count: int) -> np.ndarray:
+    kind, _, dtype = what.rpartition(":")
+    data = np.arange(count)
+    return (data[::-1] if kind == "descending" else data).astype(dtype)
+
+
+def run(path: Path, check: bool | str | None = None) -> list[Report]:
+    """What a checked run of a planted bug reports."""
+    text = path.read_text()
+    facts = json.loads(re.search(r"^// run: (.*)$", text, re.M)[1])
+    inputs = [values(*i) if isinstance(i, list) else i for i in facts["inputs"]]
+    kernel = pymetal.compile(path, device="cpu").kernel(path.stem)
+    inputs = inputs[: len(kernel.arguments) - 1]
+    memory = {int(k): v for k, v in facts.get("threadgroup_memory", {}).items()}
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", CheckWarning)
+        try:
+            kernel(
+                pymetal.output(facts["out"]),
+                *inputs,
+                grid=facts["grid"],
+                threadgroup=facts["threadgroup"],
+                threadgroup_memory=memory,
+                check=facts.get("check", True) if check is None else check,
+            )
+        except pymetal.KernelFault as fault:
+            return list(fault.reports)
+    return [w.message.report for w in warned if isinstance(w.message, CheckWarning)]
+
+
+def marks(path: Path, word: str) -> list[tuple[str, int, int | None]]:
+    """(kind, line, thread) of each mark; line 0 for what has no line, -1 for any."""
+    found = []
+    for number, line in enumerate(path.read_text().split("\n"), 1):
+        match = re.search(rf"// {word}: ([-\w]+)(?: thread (\d+))?( anywhere)?", line)
+        if match:
+            at = 0 if match[1] == "never-written" else -1 if match[3] else number
+            found.append((match[1], at, int(match[2]) if match[2] else None))
+    return found
+
+
+@pytest.mark.parametrize("path", PLANTED, ids=lambda path: path.stem)
+def test_each_planted_bug_is_reported_at_its_line(path: Path) -> None:
+    reports = run(path)
+    text = "\n".join(map(str, reports))
+    found = {(r.kind, r.line): r for r in reports}
+    for kind, line, thread in marks(path, "fault"):
+        assert (kind, line) in found, text or "no report"
+        report = found[kind, line]
+        if thread is not None:
+            there = [r.first.thread for r in reports if (r.kind, r.line) == (kind, line)]
+            assert (thread, 0, 0) in there, text
+        if line:
+            assert report.source_line == path.read_text().split("\n")[line - 1]
+            assert report.file == str(path)
+    allowed = {m[:2] for m in [*marks(path, "fault"), *marks(path, "also")]}
+    extra = {(kind, line) for kind, line in found if (kind, -1) not in allowed}
+    assert extra <= allowed, text
+
+
+def test_there_are_planted_bugs_of_every_kind() -> None:
+    assert len(PLANTED) >= 60
+    kinds = {kind for path in PLANTED for kind, _, _ in marks(path, "fault")}
+    assert kinds == set(pymetal.sanitizer.KINDS)
+
+
+def test_a_race_names_both_threads_and_lines() -> None:
+    reports = run(FOLDER / "missing_barrier.metal")
+    race = next(r for r in reports if r.kind == "race" and "read of" in r.message)
+    assert race.second.access == "wrote it"
+    assert race.second.line == next(
+        n
+        for n, line in enumerate((FOLDER / "missing_barrier.metal").read_text().split("\n"), 1)
+        if "tile[t] =" in line
+    )
+    assert race.first.thread != race.second.thread
+    assert race.element == 63 - race.first.thread[0] % 64
+    assert race.element == race.second.thread[0] % 64
+
+
+def test_reports_survive_as_text_json_and_sarif() -> None:
+    reports = run(FOLDER / "difference_past_end.metal")
+    (report,) = reports
+    assert "error: read of element 256 of buffer(1) 'a', which has 256" in str(report)
+    assert str(report).split("\n")[2].index("^") == report.column - 1
+    log = json.loads(json.dumps(sarif(reports)))
+    (result,) = log["runs"][0]["results"]
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert (result["ruleId"], region["startLine"]) == ("out-of-bounds", report.line)
+    assert json.loads(json.dumps(report.as_json()))["element"] == 256
+
+
+def test_a_fault_of_a_checked_run_pickles() -> None:
+    import pickle
+
+    kernel = pymetal.compile(FOLDER / "difference_past_end.metal", device="cpu")
+    a = np.zeros(256, np.float32)
+    with pytest.raises(pymetal.KernelFault) as caught:
+        kernel.difference_past_end(pymetal.output(256), a, grid=256, threadgroup=64, check=True)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.reports == caught.value.reports
+
+
+def test_the_environment_asks_for_checks(monkeypatch) -> None:
+    monkeypatch.setenv("PYMETAL_CHECK", "1")
+    path = FOLDER / "difference_past_end.metal"
+    a = np.zeros(256, np.float32)
+    with pytest.raises(pymetal.KernelFault, match="element 256"):
+        pymetal.run_metal_kernel(str(path), [a], (256,), 256, 64, device="cpu")
+    result = pymetal.run_metal_kernel(str(path), [a], (256,), 256, 64, device="cpu", check=False)
+    assert result.shape == (256,)
+
+
+@pytest.mark.parametrize("check", ["yes", 1, 0.5, ["nan"]])
+def test_a_check_that_is_none_is_refused(check) -> None:
+    kernel = pymetal.compile(FOLDER / "missing_barrier.metal", device="cpu").missing_barrier
+    with pytest.raises(pymetal.ArgumentError, match="check is"):
+        kernel(pymetal.output(64), np.zeros(64, np.float32), grid=64, threadgroup=64, check=check)
+
+
+def test_a_checked_run_computes_the_same() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 96), np.float32)
+    y = np.random.default_rng(1).standard_normal((96, 64), np.float32)
+    arguments = ("matmul_tiled", [x, y, 96], (64, 64), (64, 64), (16, 16))
+    try:
+        plain = pymetal.run_metal_kernel(*arguments, device="cpu")
+    except pymetal.ArgumentError:
+        arguments = ("matmul", [x, y, 96], (64, 64), (64, 64), (16, 16))
+        plain = pymetal.run_metal_kernel(*arguments, device="cpu")
+    checked = pymetal.run_metal_kernel(*arguments, device="cpu", check=True)
+    np.testing.assert_array_equal(plain, checked)
