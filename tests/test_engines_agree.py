@@ -1,0 +1,239 @@
+"""The vectorised engine gives what the reference engine gives, bit by bit.
+
+Random kernels (random_kernels.py) with control flow, types, barriers and simdgroup operations.
+`PYMETAL_SEEDS=100000` runs that many; a failure names its seed. Elementary functions, which the
+engines compute differently, are compared with float64 in tests of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite.binding", reason="the software device needs llvmlite")
+
+from random_kernels import SHAPES, RandomKernel, source
+
+from pymetal import _native
+from pymetal.air.canonical import CanonicalFunction
+from pymetal.air.container import Container
+from pymetal.air.library import Library
+from pymetal.cpu.compiled import Compiled
+from pymetal.cpu.engines import compile_kernel
+from pymetal.cpu.lanes import LaneLayout, lane_layout
+from pymetal.msl import compile_source
+from pymetal.source import CompileOptions, Source
+
+HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
+SEEDS = int(os.environ.get("PYMETAL_SEEDS", "16"))
+AT_ONCE = 8  # kernels in a file: clang's start is shared
+
+
+def canonical(text: str, *names: str) -> list[CanonicalFunction]:
+    library = Library(Container(compile_source(Source(text), CompileOptions())))
+    return [library.canonical(name) for name in names]
+
+
+class Engine:
+    """One kernel on one engine; vectorised code is made for each lane layout as needed."""
+
+    def __init__(self, function: CanonicalFunction, name: str) -> None:
+        self.function = function
+        self.name = name
+        self.made: dict[LaneLayout, tuple[Compiled, _native.Pipeline]] = {}
+
+    def __call__(self, *arrays: np.ndarray, grid, threadgroup) -> None:
+        size, group = (tuple(s) + (1,) * (3 - len(s)) for s in (grid, threadgroup))
+        layout = lane_layout(size, group)
+        if layout not in self.made:
+            compiled = compile_kernel(self.function, self.name, layout)
+            assert compiled.engine == self.name
+            self.made[layout] = compiled, compiled.load()
+        compiled, pipeline = self.made[layout]
+        addresses = [arrays[index].ctypes.data for index in compiled.buffers]
+        assert pipeline.launch(addresses, [], size, group) is None
+
+
+def both(function: CanonicalFunction) -> tuple[Engine, Engine]:
+    return Engine(function, "reference"), Engine(function, "vectorised")
+
+
+@cache
+def inputs() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    return (
+        random.integers(0, 1000, 256).astype(np.uint32),
+        random.standard_normal(256).astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def test_random_kernels_agree(first: int) -> None:
+    seeds = range(first, min(first + AT_ONCE, SEEDS))
+    functions = canonical(source(seeds, size=6), *(f"k{seed}" for seed in seeds))
+    a, f = inputs()
+    for seed, function in zip(seeds, functions, strict=True):
+        n = np.array([seed % 11], np.uint32)
+        reference, vectorised = both(function)
+        for grid, threadgroup in SHAPES[seed % 5 :: 5]:
+            results = [np.zeros(int(np.prod(grid)), np.uint32) for _ in range(2)]
+            reference(results[0], a, f, n, grid=grid, threadgroup=threadgroup)
+            vectorised(results[1], a, f, n, grid=grid, threadgroup=threadgroup)
+            assert np.array_equal(*results), (
+                f"seed {seed}, grid {grid}, threadgroup {threadgroup}: threads "
+                f"{np.flatnonzero(results[0] != results[1])[:10]} differ\n"
+                f"{RandomKernel(seed, 6).text}"
+            )
+
+
+CASES = {
+    "a_neighbour_that_only_the_first_thread_lacks": """
+        if (i > 0) out[i] = a[i - 1];
+    """,
+    "lanes_that_leave_a_loop_at_different_times": """
+        uint v = a[i] + 1, steps = 0;
+        while (v != 1) {
+            if (steps > 60) break;
+            if (v & 1) { v = 3 * v + 1; ++steps; continue; }
+            v >>= 1;
+            ++steps;
+        }
+        out[i] = steps;
+    """,
+    "a_loop_whose_lanes_meet_inside_it": """
+        uint v = a[i], total = 0;
+        for (uint k = 0; k < 40; ++k) {
+            for (uint j = 0; j < (v & 3); ++j) {
+                total += j * k;
+                if (((total ^ v) & 15) == 7) { out[i] = total; return; }
+            }
+            v = v * 5 + 1;
+        }
+        out[i] = total;
+    """,
+    "a_switch_that_falls_through": """
+        uint r = 0;
+        switch (a[i] % 6) {
+            case 0: r = 1; break;
+            case 1: r = 10;
+            case 2: r += 100; break;
+            case 3: return;
+            case 4: for (uint k = 0; k < i % 4; ++k) r += k * 7; break;
+            default: r = 77;
+        }
+        out[i] = r;
+    """,
+    "private_arrays_at_indices_of_their_own": """
+        uint cells[8];
+        struct { uint2 pair; ushort small[3]; } mixed[2];
+        for (uint k = 0; k < 8; ++k) cells[k] = k * i;
+        mixed[a[i] & 1].pair = uint2(i, a[i]);
+        mixed[1 - (a[i] & 1)].pair = uint2(7, 9);
+        mixed[0].small[a[i] % 3] = ushort(i);
+        mixed[0].small[(a[i] + 1) % 3] = ushort(a[i]);
+        mixed[0].small[(a[i] + 2) % 3] = 5;
+        for (uint k = 0; k < 5; ++k) cells[(a[i] >> k) & 7] += k;
+        out[i] = cells[i & 7] + mixed[i & 1].pair.x * 3 + mixed[0].small[i % 3];
+    """,
+    "eight_to_sixtyfour_bits": """
+        uchar c = uchar(a[i]); short s = short(a[i] * 77); ulong l = ulong(a[i]) << 31;
+        char t = char(c + 3);
+        out[i] = uint(c / 7) + uint(s >> 3) + uint(l >> 17) + uint(l % 1000003ul) + uint(t);
+    """,
+    "half_and_bfloat": """
+        half h = half(f[i]); bfloat b = bfloat(f[i]);
+        h = h * h + half(0.1f); b = b * b + bfloat(0.1f);
+        out[i] = as_type<ushort>(h) * 65536u + as_type<ushort>(b);
+    """,
+    "simdgroup_operations_in_divergent_branches": """
+        uint r = 0;
+        if (a[i] & 1) {
+            r = simd_sum(lane);
+            r += (a[i] & 2) ? 1000 * simd_max(lane) : 5;
+        } else {
+            r = simd_prefix_exclusive_sum(1u);
+        }
+        r += simd_shuffle_xor(lane, 3) + popcount(uint(ulong(simd_ballot(a[i] & 4)))) * 100000;
+        out[i] = r + quad_sum(a[i] & 15);
+    """,
+    "many_threads_that_write_one_place": """
+        if (a[i] & 1) out[3] = 5;
+        if (a[i] > 900) out[4] = 6;
+    """,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_kind_of_divergence_agrees(name: str) -> None:
+    (function,) = canonical(
+        f"""{HEADER}
+        kernel void k(device uint* out [[buffer(0)]], device const uint* a [[buffer(1)]],
+            device const float* f [[buffer(2)]], uint i [[thread_position_in_grid]],
+            uint lane [[thread_index_in_simdgroup]]) {{ {CASES[name]} }}""",
+        "k",
+    )
+    a, f = inputs()
+    reference, vectorised = both(function)
+    for grid, threadgroup in (((256,), (64,)), ((100,), (50,)), ((31,), (32,))):
+        results = [np.zeros(256, np.uint32) for _ in range(2)]
+        reference(results[0], a, f, grid=grid, threadgroup=threadgroup)
+        vectorised(results[1], a, f, grid=grid, threadgroup=threadgroup)
+        assert np.array_equal(*results), f"grid {grid}, threadgroup {threadgroup}"
+
+
+# Units in the last place that section "Numerical Compliance" of the Metal Shading Language
+# Specification allows in safe mode.
+LIMITS = {
+    "exp": 4, "exp2": 4, "exp10": 4, "log": 4, "log2": 4, "log10": 4, "sin": 4, "cos": 4, "tanh": 5,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_elementary_functions_are_within_the_specification(name: str) -> None:
+    (function,) = canonical(
+        f"""{HEADER}
+        kernel void k(device float* out [[buffer(0)]], device const float* x [[buffer(1)]],
+            uint i [[thread_position_in_grid]]) {{ out[i] = {name}(x[i]); }}""",
+        "k",
+    )
+    random = np.random.default_rng(0)
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, 1e-39, 3e38, -3e38, 1e6, 88.7, -104.0]
+    x = np.concatenate(
+        [
+            random.integers(0, 2**32, 2**16, dtype=np.uint32).view(np.float32),
+            random.uniform(-100, 100, 2**15).astype(np.float32),
+            1 + random.uniform(-0.01, 0.01, 2**12).astype(np.float32),
+            np.array([*special, *[0.5] * 20], np.float32),
+        ]
+    )
+    result = np.zeros_like(x)
+    Engine(function, "vectorised")(result, x, grid=x.shape, threadgroup=(256,))
+    with np.errstate(all="ignore"):
+        # More than float64 where the argument is reduced by multiples of pi.
+        wide = x.astype(np.longdouble)
+        exact = (10.0**wide if name == "exp10" else getattr(np, name)(wide)).astype(np.float64)
+        rounded = exact.astype(np.float32)
+        finite = np.isfinite(rounded) & np.isfinite(exact)
+        assert np.array_equal(result[~finite], rounded[~finite], equal_nan=True)
+        unit = np.spacing(np.abs(rounded[finite])).astype(np.float64)
+        error = np.abs(result[finite].astype(np.float64) - exact[finite]) / unit
+    worst = int(np.argmax(error))
+    assert error[worst] <= LIMITS[name], f"{name}({x[finite][worst]!r}): {error[worst]} units"
+
+
+def test_what_the_vectorised_engine_does_not_take_runs_on_the_reference_engine() -> None:
+    (function,) = canonical(
+        f"""{HEADER}
+        kernel void k(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {{
+            float big[8192];
+            for (uint k = 0; k < 8192; ++k) big[(k * 7 + i) & 8191] = k;
+            out[i] = big[i];
+        }}""",
+        "k",
+    )
+    compiled = compile_kernel(function, "auto")
+    assert compiled.engine == "reference"
+    assert "private arrays" in compiled.notes[0]
