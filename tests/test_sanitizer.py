@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -152,3 +154,18 @@ def test_a_checked_run_computes_the_same() -> None:
         plain = pymetal.run_metal_kernel(*arguments, device="cpu")
     checked = pymetal.run_metal_kernel(*arguments, device="cpu", check=True)
     np.testing.assert_array_equal(plain, checked)
+
+
+def test_the_command_line_prints_and_writes_reports(tmp_path) -> None:
+    path, log = FOLDER / "missing_barrier.metal", tmp_path / "found.sarif"
+    done = subprocess.run(
+        [sys.executable, "-m", "pymetal", "run", str(path), "--grid", "256", "--threadgroup", "64"]
+        + ["--input", "ones:256", "--output", "256", "--device", "cpu", "--sarif", str(log)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert f"{path}:13:14: error: read of element" in done.stderr
+    assert "no barrier orders the two" in done.stderr
+    results = json.loads(log.read_text())["runs"][0]["results"]
+    assert {r["ruleId"] for r in results} == {"race", "uninitialised"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pymetal.cli import options, screen
+from pymetal.cli import checked, options, screen
 
 if TYPE_CHECKING:
     from pymetal.cli.call import Result
@@ -59,6 +59,8 @@ def run(
     math_mode: options.Math = "safe",
     device: options.Device = None,
     timeout: options.Timeout = None,
+    check: checked.Check = False,
+    sarif: checked.Sarif = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -87,7 +89,8 @@ def run(
     )
     prepared = call.prepare()
     values = prepared.named() if against is not None else {}
-    result = prepared.run()
+    with checked.checking(check, sarif):
+        result = prepared.run()
     saved = _save(result, save or [])
     differences = compare(against, values, result.arrays, roundings) if against is not None else []
     if as_json:
