@@ -278,6 +278,6 @@ void bind_calls(nb::module_& module) {
             "bind",
             [](const Calls& calls, const nb::tuple& values, nb::handle grid,
                nb::handle threadgroup) { return calls.bind(values, grid, threadgroup).release(); },
-            "values"_a, "grid"_a, "threadgroup"_a.none(), nb::rv_policy::take_ownership,
+            "values"_a, "grid"_a.none(), "threadgroup"_a.none(), nb::rv_policy::take_ownership,
             "A Bound; None where it is not certain that the values fit, and Python must see.");
 }

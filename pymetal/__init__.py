@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pymetal.arrays import empty as empty
     from pymetal.arrays import is_shared as is_shared
     from pymetal.arrays import zeros as zeros
+    from pymetal.call import threadgroup_memory as threadgroup_memory
     from pymetal.capture import capture as capture
     from pymetal.devices import device as device
     from pymetal.devices import device_names as device_names
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from pymetal.errors import LibraryError as LibraryError
     from pymetal.errors import ToolchainError as ToolchainError
     from pymetal.errors import UnsupportedError as UnsupportedError
+    from pymetal.errors import WaitTimeoutError as WaitTimeoutError
     from pymetal.kernel import Kernel as Kernel
     from pymetal.library import Library as Library
     from pymetal.library import compile as compile
     from pymetal.library import load as load
+    from pymetal.queue import Queue as Queue
     from pymetal.results import output as output
     from pymetal.run import run_metal_kernel as run_metal_kernel
     from pymetal.timing import Timing as Timing
@@ -58,10 +61,13 @@ _HOMES = {
     "LibraryError": "errors",
     "ToolchainError": "errors",
     "UnsupportedError": "errors",
+    "WaitTimeoutError": "errors",
     "Kernel": "kernel",
     "Library": "library",
     "compile": "library",
     "load": "library",
+    "threadgroup_memory": "call",
+    "Queue": "queue",
     "output": "results",
     "run_metal_kernel": "run",
     "Timing": "timing",

@@ -109,3 +109,7 @@ class KernelFault(Error, RuntimeError):  # noqa: N818 - Metal calls it a fault
 
 class DeviceError(Error, RuntimeError):
     """No such device, or the device failed."""
+
+
+class WaitTimeoutError(Error, TimeoutError):
+    """A queue was not done when the wait for it ended; its launches go on."""

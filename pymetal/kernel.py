@@ -1,23 +1,29 @@
 """A Kernel: one compiled function, called with values and a grid.
 
 It binds values to arguments, checks geometry, launches and collects outputs. Only the pipeline
-under it differs by device.
+under it differs by device. A call like an earlier one is warm: C++ binds its values, and only what
+is new or wrong goes through Python's rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pymetal import geometry, sanitizer, timeouts
+from pymetal import _native, geometry, sanitizer, timeouts
 from pymetal.air.function import Argument, Function
-from pymetal.arguments import bind, check_overlaps
+from pymetal.arguments import bind, check_overlaps, slot
+from pymetal.call import in_declared_order
 from pymetal.datatypes import argument_dtype
-from pymetal.devices import Binding, Device, Pipeline, Report
-from pymetal.errors import ArgumentError, DeviceError
+from pymetal.devices import Binding, Device, Limits, Pipeline, Report, Size
+from pymetal.errors import ArgumentError, DeviceError, LaunchError
 from pymetal.results import output
+
+if TYPE_CHECKING:
+    from pymetal.queue import Queue
 
 Array = np.ndarray[Any, Any]
 
@@ -26,11 +32,25 @@ class Kernel:
     """A function of a library with its constants set, ready to run. Made by `Library.kernel`."""
 
     def __init__(
-        self, device: Device, pipeline: Pipeline, constants: Mapping[str, Any] | None = None
+        self,
+        device: Device,
+        pipeline: Pipeline,
+        constants: Mapping[str, Any] | None = None,
+        source_location: str = "",
     ) -> None:
         self._device = device
         self._pipeline = pipeline
         self._arguments = enabled_arguments(pipeline.function, constants or {})
+        self._takes_memory = bool(self.threadgroup_arguments)
+        self._limits = device.limits
+        self._source_location = source_location
+        self._calls = _native.Calls(
+            np.ndarray,
+            output,
+            partial(_allocate, pipeline.function.name, self._arguments, self._limits),
+            self._limits.max_buffer_bytes,
+            [slot(argument) for argument in self._arguments],
+        )
 
     @property
     def name(self) -> str:
@@ -47,8 +67,23 @@ class Kernel:
 
     @property
     def arguments(self) -> tuple[Argument, ...]:
-        """The arguments that a call supplies, in declared order."""
+        """The buffers that a call supplies, in declared order."""
         return self._arguments
+
+    @property
+    def threadgroup_arguments(self) -> tuple[Argument, ...]:
+        """The arguments that take `pymetal.threadgroup_memory`, in declared order."""
+        return tuple(a for a in self.function.arguments if a.kind == "threadgroup")
+
+    @property
+    def source_location(self) -> str:
+        """FILE:LINE of the kernel, or what is known of it."""
+        return self._source_location
+
+    @property
+    def limits(self) -> Limits:
+        """What the device allows; the kernel itself may allow less, see below."""
+        return self._limits
 
     @property
     def report(self) -> Report:
@@ -63,6 +98,11 @@ class Kernel:
     def static_threadgroup_memory_bytes(self) -> int:
         return self._pipeline.static_threadgroup_memory_bytes
 
+    @property
+    def last_gpu_seconds(self) -> float | None:
+        """How long the GPU worked on the last launch; None where no GPU measures."""
+        return getattr(self._pipeline, "gpu_seconds", None)
+
     def dtype(self, argument: str) -> np.dtype[Any] | None:
         """The dtype of the arrays that the argument takes; structured for structs."""
         for declared in self._arguments:
@@ -75,31 +115,49 @@ class Kernel:
 
     __repr__ = __str__
 
+    def threadgroup_for(self, grid: Any) -> Size:
+        """The threadgroup that `threadgroup=None` picks for that grid."""
+        return geometry.pick_threadgroup(geometry.size(grid, "grid"), self._pipeline, self._limits)
+
     def __call__(
         self,
         *values: Any,
-        grid: Any,
-        threadgroup: Any,
+        grid: Any = None,
+        threadgroup: Any = None,
+        threadgroups: Any = None,
         threadgroup_memory: Mapping[int, int] | None = None,
         timeout: float | None = None,
+        queue: Queue | None = None,
         check: bool | str | None = None,
+        **named: Any,
     ) -> Any:
         """Run the kernel over `grid` threads and wait for it.
 
         Parameters
         ----------
-        values
-            One for each of `arguments`: numbers, arrays, `pymetal.output(shape)` for those to
-            be allocated. Arrays for arguments that the kernel writes are written in place.
-        grid, threadgroup
+        values, named
+            One for each of `arguments`, in declared order or by declared name: numbers, arrays,
+            `pymetal.output(shape)` for those to be allocated. Arrays for arguments that the
+            kernel writes are written in place. Where any value is a
+            `pymetal.threadgroup_memory(bytes)`, threadgroup arguments have their places too.
+        grid
             1 to 3 numbers of **threads**.
+        threadgroup
+            1 to 3 numbers of threads in each threadgroup. None picks one that suits kernels
+            which work with any: see `threadgroup_for`, and the notes of `report`.
+        threadgroups
+            Instead of `grid`: 1 to 3 numbers of threadgroups.
         threadgroup_memory
             Bytes for each `[[threadgroup(n)]]` argument, by n.
         timeout
             Seconds after which the kernel is stopped, a KernelFault. None: `PYMETAL_TIMEOUT`,
             else for as long as it takes.
+        queue
+            Do not wait: the queue runs it after what it was given before. Results are valid, and
+            errors are raised, after its `wait`.
         check
             True: run with the sanitizer, which finds accesses out of bounds, races and more; slow.
+            "schedules": also in other orders of threads, comparing outputs.
             "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
 
         Returns
@@ -113,14 +171,26 @@ class Kernel:
         KernelFault
             The kernel went wrong; its outputs are not valid.
         """
-        if len(values) != len(self._arguments):
-            names = ", ".join(argument.name for argument in self._arguments) or "none"
-            raise ArgumentError(
-                f"{self.name} takes {len(self._arguments)} values ({names}), got {len(values)}\n"
-                f"{self}"
+        if named or len(values) != len(self._arguments) or self._takes_memory:
+            values, threadgroup_memory = in_declared_order(
+                self.function, self._arguments, values, named, threadgroup_memory
             )
+        if threadgroups is not None:
+            if grid is not None or threadgroup is None:
+                raise LaunchError(
+                    f"{self.name}: threadgroups counts threadgroups: pass it with threadgroup and "
+                    "without grid"
+                )
+            threadgroup = geometry.size(threadgroup, "threadgroup")
+            grid = geometry.whole_grid(geometry.size(threadgroups, "threadgroups"), threadgroup)
         return self.launch(
-            values, grid, threadgroup, threadgroup_memory, timeout=timeout, check=check
+            values,
+            grid,
+            threadgroup,
+            threadgroup_memory,
+            timeout=timeout,
+            queue=queue,
+            check=check,
         )
 
     def launch(
@@ -131,23 +201,52 @@ class Kernel:
         threadgroup_memory: Mapping[int, int] | None = None,
         *,
         timeout: float | None = None,
+        queue: Queue | None = None,
         check: bool | str | None = None,
     ) -> Any:
         """As a call, with as many values as there are arguments."""
-        limits = self._device.limits
-        pipeline = self._pipeline
-        grid = geometry.size(grid, "grid")
-        threadgroup = geometry.size(threadgroup, "threadgroup")
-        geometry.check_grid(grid)
-        geometry.check_threadgroup(threadgroup, pipeline, limits)
-        lengths = geometry.threadgroup_memory(threadgroup_memory, pipeline, limits)
         timeout = timeouts.seconds(timeout)
         checks = sanitizer.wanted(check)
+        if threadgroup_memory is None and not checks:
+            bound = self._calls.bind(tuple(values), grid, threadgroup)
+            if bound is not None:
+                if queue is None:
+                    self._run(bound, timeout)
+                else:
+                    queue.submit(self, partial(self._run, bound, timeout))
+                return bound.results
+        run, results = self._cold(values, grid, threadgroup, threadgroup_memory, timeout, checks)
+        if queue is None:
+            run()
+        else:
+            queue.submit(self, run)
+        return results
+
+    def _cold(
+        self,
+        values: Sequence[Any],
+        grid: Any,
+        threadgroup: Any,
+        threadgroup_memory: Mapping[int, int] | None,
+        timeout: float | None,
+        check: str,
+    ) -> tuple[Callable[[], None], Any]:
+        """A launch with everything checked and bound, and what the call returns."""
+        limits, pipeline = self._limits, self._pipeline
+        grid = geometry.size(grid, "grid")
+        geometry.check_grid(grid)
+        picks = threadgroup is None
+        if picks:
+            threadgroup = geometry.pick_threadgroup(grid, pipeline, limits)
+            self._note(f"threadgroup=None picked {threadgroup}")
+        else:
+            threadgroup = geometry.size(threadgroup, "threadgroup")
+        geometry.check_threadgroup(threadgroup, pipeline, limits)
+        lengths = geometry.threadgroup_memory(threadgroup_memory, pipeline, limits)
 
         bindings: list[Binding] = []
         outputs: list[Array] = []
         fresh: list[int] = []  # indices of the outputs
-        writes_callers_array = False
         for argument, value in zip(self._arguments, values, strict=True):
             if isinstance(value, output):
                 array = value.allocate(self.name, argument, limits.max_buffer_bytes)
@@ -155,19 +254,41 @@ class Kernel:
                 fresh.append(argument.index)
                 bindings.append(Binding(argument, array, written=True))
             else:
-                bound = bind(self.function, argument, value, limits.max_buffer_bytes)
-                writes_callers_array |= bound.written
-                bindings.append(bound)
-        if writes_callers_array:
-            check_overlaps(self.function, bindings)
+                bindings.append(bind(self.function, argument, value, limits.max_buffer_bytes))
+        check_overlaps(self.function, bindings)
+        results = tuple(outputs) if len(outputs) > 1 else outputs[0] if outputs else None
 
-        if checks:
-            self._checked(checks).launch(bindings, lengths, grid, threadgroup, fresh, timeout)
-        else:
-            pipeline.launch(bindings, lengths, grid, threadgroup, timeout)
-        if len(outputs) > 1:
-            return tuple(outputs)
-        return outputs[0] if outputs else None
+        if check:
+            checked = self._checked(check)
+            return partial(
+                checked.launch, bindings, lengths, grid, threadgroup, fresh, timeout
+            ), results
+        if not lengths:
+            self._remember(grid, threadgroup, picks)
+        return partial(pipeline.launch, bindings, lengths, grid, threadgroup, timeout), results
+
+    def _remember(self, grid: Size, threadgroup: Size, picks: bool) -> None:
+        """Let calls with this geometry be warm, where the pipeline has a launcher for them."""
+        route = getattr(self._pipeline, "route", None)
+        if route is None:
+            return
+        launcher, indices = route(grid, threadgroup)
+        places = {argument.index: place for place, argument in enumerate(self._arguments)}
+        order = [places[index] for index in indices]
+        self._calls.remember(grid, threadgroup, picks, launcher, order)
+
+    def _run(self, bound: _native.Bound, timeout: float | None) -> None:
+        fault = bound.launcher.launch_bound(bound, timeout)
+        if fault is not None:
+            bindings = [
+                bind(self.function, argument, value, self._limits.max_buffer_bytes)
+                for argument, value in zip(self._arguments, bound.values, strict=True)
+            ]
+            raise self._pipeline.fault(fault, bindings, timeout)  # type: ignore[attr-defined]
+
+    def _note(self, note: str) -> None:
+        if note not in self.report.notes:
+            self.report.notes.append(note)
 
     def _checked(self, checks: str) -> Any:
         """The pipeline with checks, which the software device has."""
@@ -178,6 +299,13 @@ class Kernel:
                 f'device="cpu", or leave out check=True; this one is on {self._device.name}'
             )
         return checked(nan=checks == "nan")
+
+
+def _allocate(
+    function: str, arguments: Sequence[Argument], limits: Limits, place: int, marker: output
+) -> Array:
+    """The output for the argument at `place`; warm calls' `Calls` calls it."""
+    return marker.allocate(function, arguments[place], limits.max_buffer_bytes)
 
 
 def enabled_arguments(function: Function, constants: Mapping[str, Any]) -> tuple[Argument, ...]:

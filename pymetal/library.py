@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -28,12 +29,19 @@ class Library(Mapping[str, Kernel]):
     """
 
     def __init__(
-        self, device: Device, compiled: DeviceLibrary, origin: str, notes: Sequence[str] = ()
+        self,
+        device: Device,
+        compiled: DeviceLibrary,
+        origin: str,
+        notes: Sequence[str] = (),
+        text: str = "",
     ) -> None:
+        """`text` is the source, to find kernels in."""
         self._device = device
         self._compiled = compiled
         self._origin = origin
         self._notes = notes  # for the report of every kernel
+        self._text = text
         self._kernels: dict[tuple[str, tuple[tuple[str, Any], ...]], Kernel] = {}
         self._lock = ForkSafeLock()
 
@@ -64,8 +72,17 @@ class Library(Mapping[str, Kernel]):
             if kernel is None:
                 pipeline = self._compiled.pipeline(name, {key: values[key] for key in values})
                 pipeline.report.notes.extend(self._notes)
-                kernel = self._kernels[key] = Kernel(self._device, pipeline, values)
+                kernel = self._kernels[key] = Kernel(
+                    self._device, pipeline, values, self._location(name)
+                )
         return kernel
+
+    def _location(self, name: str) -> str:
+        """FILE:LINE of a kernel; the file alone where a macro or template makes it."""
+        declared = re.search(rf"\bkernel\b[^;{{}}()]*?\b({re.escape(name)})\s*\(", self._text)
+        if declared is None:
+            return self._origin
+        return f"{self._origin}:{self._text.count(chr(10), 0, declared.start(1)) + 1}"
 
     def __getitem__(self, name: str) -> Kernel:
         try:
@@ -145,7 +162,8 @@ def compile(
     is_path = not isinstance(source, str) or (source.endswith(".metal") and "\n" not in source)
     loaded = read_source(Path(source)) if is_path else Source(str(source))
     chosen = pick_device(device)
-    return Library(chosen, chosen.library_from_source(loaded, options), loaded.display_name)
+    compiled = chosen.library_from_source(loaded, options)
+    return Library(chosen, compiled, loaded.display_name, text=loaded.text)
 
 
 def load(metallib: bytes | str | PathLike[str], *, device: str | Device | None = None) -> Library:

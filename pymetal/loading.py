@@ -97,7 +97,8 @@ def _load(found: Found, device: Device) -> _Loaded:
         precompiled = _precompiled(found, contents, device, notes)
         if precompiled is not None:
             return precompiled
-        return Library(device, device.library_from_source(source, options), str(found.path), notes)
+        compiled = device.library_from_source(source, options)
+        return Library(device, compiled, str(found.path), notes, source.text)
 
     key = (device, digest(str(found.path.absolute()), *map(str, stamps), *contents))
     return _Loaded(_remembered(key, compile_or_load), stamps, read_at)

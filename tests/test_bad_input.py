@@ -87,7 +87,6 @@ ENORMOUS = np.lib.stride_tricks.as_strided(
         ({"grid": 2**32}, LaunchError, "at most 4294967295"),
         ({"threadgroup": 0}, LaunchError, "threadgroup 0: each dimension"),
         ({"threadgroup": (1, -2)}, LaunchError, "at least 1"),
-        ({"threadgroup": None}, LaunchError, "threadgroup is missing"),
         ({"threadgroup": (1024, 2)}, LaunchError, r"is 2048 threads; .*allows 1024. Try \(1024, 1"),
         ({"memory": 0}, LaunchError, "Try 16"),
         ({"memory": -16}, LaunchError, "Try 16"),

@@ -44,6 +44,10 @@ def test_one_to_three_numbers_are_x_y_z(size):
     assert grid == threadgroup == (*expected, 1, 1)[:3]
 
 
+def test_a_grid_must_be_given():
+    assert "grid is missing: give 1 to 3 numbers of threads" in refusal(None, 1)
+
+
 @pytest.mark.parametrize("which", ["grid", "threadgroup"])
 @pytest.mark.parametrize(
     ("size", "words"),
@@ -53,7 +57,6 @@ def test_one_to_three_numbers_are_x_y_z(size):
         (-1, "each dimension must be at least 1"),
         ((), "has 0 dimensions"),
         ((1, 1, 1, 1), "has 4 dimensions"),
-        (None, "is missing"),
         (2.0, "2.0 is float, not an int"),
         ((4, "2"), "'2' is str, not an int"),
         ("444", "is str, not an int"),

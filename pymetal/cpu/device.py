@@ -25,7 +25,7 @@ from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_byte
 from pymetal.cpu.faults import kernel_fault
 from pymetal.cpu.lanes import LaneLayout, lane_layout
 from pymetal.devices import Binding, Limits, Report, Size
-from pymetal.errors import DeviceError, FunctionNotFoundError, ToolchainError
+from pymetal.errors import DeviceError, FunctionNotFoundError, KernelFault, ToolchainError
 from pymetal.source import CompileOptions, Source
 
 if TYPE_CHECKING:
@@ -233,6 +233,16 @@ class CpuPipeline:
     def checked(self, nan: bool = False) -> CheckedPipeline:
         """The kernel with checks; `nan`: also for values that are not finite."""
         return self._make_checked(nan)
+
+    def route(self, grid: Size, threadgroup: Size) -> tuple[_native.Pipeline, tuple[int, ...]]:
+        """What launches that geometry, and the buffer indices in the order that it reads them."""
+        return self._for(lane_layout(grid, threadgroup)), self._buffers
+
+    def fault(
+        self, fault: _native.Fault, bindings: Sequence[Binding], timeout: float | None
+    ) -> KernelFault:
+        """The error of a launch by `route` that failed."""
+        return kernel_fault(self.function.name, fault, bindings, timeout)
 
     def launch(
         self,
