@@ -8,6 +8,7 @@
 #include "cpu/context.h"
 #include "cpu/half.h"
 #include "cpu/launch.h"
+#include "cpu/log.h"
 #include "cpu/simdgroup.h"
 #include "cpu/symbols.h"
 #include "cpu/workers.h"
@@ -31,8 +32,9 @@ namespace {
 class Pipeline {
   public:
     Pipeline(nb::object code, const std::string& entry, const std::string& granularity,
-             bool suspends, size_t threadgroup_bytes, size_t private_bytes, bool flush_subnormals)
-        : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes) {
+             bool suspends, size_t threadgroup_bytes, size_t private_bytes, bool flush_subnormals,
+             std::string name)
+        : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes), name_(std::move(name)) {
         kernel_.entry = reinterpret_cast<Entry>(nb::cast<Code&>(code_).address(entry));
         if (granularity != "thread" && granularity != "simdgroup")
             throw std::invalid_argument("granularity is 'thread' or 'simdgroup'");
@@ -92,14 +94,18 @@ class Pipeline {
         Watch::Reason ended = Watch::Reason::none;
         {
             const nb::gil_scoped_release release;
+        Log log;
             Kernel kernel = kernel_;
             kernel.checks = checks;
             Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
             fault = launch.run(ask, timeout);
+            kernel.log = &log;
             ended = launch.ended();
         }
         if (!interrupted && ended == Watch::Reason::interrupt)
             interrupted = PyErr_CheckSignals() != 0;
+        if (!log.empty())
+            deliver(log);
         if (interrupted)
             throw nb::python_error();
         if (ended != Watch::Reason::none) { // whichever threadgroups it caught, if any
@@ -113,9 +119,21 @@ class Pipeline {
 
     nb::object code_;
     Kernel kernel_;
+    // To Python's logging, once the launch is over.
+    void deliver(Log& log) const {
+        nb::list records;
+        for (const LogRecord& r : log.records()) {
+            const auto bytes = [](const std::string& s) { return nb::bytes(s.data(), s.size()); };
+            records.append(nb::make_tuple(r.type, bytes(r.subsystem), bytes(r.category),
+                                          bytes(r.format), r.words, r.thread_position_in_grid));
+        }
+        nb::module_::import_("pymetal.logs").attr("deliver")(name_, records, log.dropped());
+    }
+
     size_t threadgroup_bytes_;
 };
 
+    std::string name_;
 // Where compiled code finds each value: struct -> field -> byte offset.
 nb::dict layout() {
     nb::dict launch, threadgroup, thread, all;
@@ -278,12 +296,13 @@ void bind_cpu(nb::module_& module) {
 
     nb::class_<Pipeline>(module, "Pipeline", "A kernel ready to launch on the software device.")
         .def(nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t,
-                      bool>(),
+                      bool, std::string>(),
              "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
              "private_bytes"_a = 0, "flush_subnormals"_a = false,
              "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
              "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
-             "private_bytes: what a call keeps in arrays on its stack.")
+             "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
+             "it logs.")
         .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
              "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(),
              "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "

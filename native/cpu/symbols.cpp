@@ -1,6 +1,7 @@
 #include "symbols.h"
 
 #include "context.h"
+#include "log.h"
 
 #include <cstring>
 
@@ -19,6 +20,7 @@ const SymbolTable& SymbolTable::instance() {
         t.add("memset", +[](void* to, int value, size_t n) { return memset(to, value, n); });
         add_check_symbols(t);
         add_half_symbols(t);
+        add_log_symbols(t);
         add_mathematics_symbols(t);
         return t;
     }();

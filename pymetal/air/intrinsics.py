@@ -33,7 +33,7 @@ _SIMD = r"air\.(?:simd|quad)_"
 _VOCABULARY = re.compile(
     "|".join(
         [
-            r"air\.(?:wg|simdgroup)\.barrier|air\.simdgroup\.converge",
+            r"air\.(?:wg|simdgroup)\.barrier|air\.simdgroup\.converge|air\.os_log",
             rf"{_SIMD}(?:sum|product|min|max)\.(?:{_FLOAT}|{_INTEGER})",
             rf"{_SIMD}(?:and|or|xor)\.{_INTEGER}",
             rf"{_SIMD}prefix_(?:in|ex)clusive_(?:sum|product)\.(?:{_FLOAT}|{_INTEGER})",
@@ -75,6 +75,8 @@ class Signature:
     def declaration(self) -> str:
         """`declare` for the vocabulary's own."""
         effects = "convergent nounwind" if is_cross_lane(self.name) else "nounwind memory(none)"
+        if self.name == "air.os_log":
+            effects = "nounwind"
         inner = ", ".join(self.parameters)
         return f"declare {self.result} @{self.name}({inner}) {effects} willreturn\n"
 

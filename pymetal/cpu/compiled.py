@@ -82,6 +82,7 @@ class Compiled:
             self.threadgroup_bytes,
             self.private_bytes,
             self.flush_denormals,
+            self.function.name,
         )
 
 

@@ -70,7 +70,12 @@ class Position:
     field: str
 
 
-Intrinsic = Barrier | CrossLane | Matrix | Mathematics | Position
+@dataclass(frozen=True)
+class Log:
+    """`os_log`: subsystem, category, type, format, words of arguments and their count."""
+
+
+Intrinsic = Barrier | CrossLane | Matrix | Mathematics | Position | Log
 
 _POSITIONS = {
     "air.get_thread_index_in_simdgroup.i32": "thread_index_in_simdgroup",
@@ -106,6 +111,8 @@ def meaning(name: str) -> Intrinsic | None:
     """What `air.…` name means; None if it is not of the vocabulary."""
     if name in ("air.wg.barrier", "air.simdgroup.barrier", CONVERGE):
         return Barrier("threadgroup" if ".wg." in name else "simdgroup")
+    if name == "air.os_log":
+        return Log()
     if name in _POSITIONS:
         return Position(_POSITIONS[name])
     if match := _CROSS_LANE.fullmatch(name):

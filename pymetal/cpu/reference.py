@@ -19,6 +19,7 @@ from pymetal.cpu.intrinsics import (
     Barrier,
     CrossLane,
     Intrinsic,
+    Log,
     Mathematics,
     Matrix,
     Position,
@@ -37,6 +38,7 @@ _DECLARATION = re.compile(r"^declare .*@(air\.[\w.]+)\(.*\n", re.M)
 _RUNTIME = """
 declare ptr @pymetal_thread() nounwind
 declare void @pymetal_barrier(i32, i32) convergent nounwind
+declare void @pymetal_log(ptr, ptr, i32, ptr, ptr, i64) nounwind
 declare i64 @pymetal_simd(i32, i32, i32, i32, i64, i32, i64, i32) convergent nounwind
 """
 _ALL_LANES = -1
@@ -131,6 +133,10 @@ def define(what: Intrinsic, symbol: str, site: int) -> str:
     if isinstance(what, Mathematics):
         return _mathematics(what, symbol)
     body = Body()
+    if isinstance(what, Log):
+        body.do("call void @pymetal_log(ptr %a, ptr %b, i32 %c, ptr %d, ptr %e, i64 %f)")
+        parameters = "ptr %a, ptr %b, i32 %c, ptr %d, ptr %e, i64 %f"
+        return body.define("void", symbol, parameters)
     return body.define("i32", symbol, "", _thread_field(body, what))
 
 

@@ -87,4 +87,6 @@ def preprocess_flags(options: CompileOptions) -> list[str]:
 
 def compile_flags(options: CompileOptions) -> list[str]:
     """Flags of the compiler, the same for a source and for the headers precompiled for it."""
-    return [*_LANGUAGE, *_MATH[options.math_mode], *predefined(options), f"-I{INCLUDE}"]
+    logging = ["-DPYMETAL_LOGGING=1"] if options.enable_logging else []
+    math = _MATH[options.math_mode]
+    return [*_LANGUAGE, *math, *predefined(options), *logging, f"-I{INCLUDE}"]
