@@ -92,20 +92,20 @@ class Pipeline {
         };
         std::optional<Fault> fault;
         Watch::Reason ended = Watch::Reason::none;
+        Log log;
         {
             const nb::gil_scoped_release release;
-        Log log;
             Kernel kernel = kernel_;
             kernel.checks = checks;
+            kernel.log = &log;
             Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
             fault = launch.run(ask, timeout);
-            kernel.log = &log;
             ended = launch.ended();
         }
-        if (!interrupted && ended == Watch::Reason::interrupt)
-            interrupted = PyErr_CheckSignals() != 0;
         if (!log.empty())
             deliver(log);
+        if (!interrupted && ended == Watch::Reason::interrupt)
+            interrupted = PyErr_CheckSignals() != 0;
         if (interrupted)
             throw nb::python_error();
         if (ended != Watch::Reason::none) { // whichever threadgroups it caught, if any
@@ -117,8 +117,6 @@ class Pipeline {
         return fault;
     }
 
-    nb::object code_;
-    Kernel kernel_;
     // To Python's logging, once the launch is over.
     void deliver(Log& log) const {
         nb::list records;
@@ -130,10 +128,12 @@ class Pipeline {
         nb::module_::import_("pymetal.logs").attr("deliver")(name_, records, log.dropped());
     }
 
+    nb::object code_;
+    Kernel kernel_;
     size_t threadgroup_bytes_;
+    std::string name_;
 };
 
-    std::string name_;
 // Where compiled code finds each value: struct -> field -> byte offset.
 nb::dict layout() {
     nb::dict launch, threadgroup, thread, all;
@@ -298,7 +298,7 @@ void bind_cpu(nb::module_& module) {
         .def(nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t,
                       bool, std::string>(),
              "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
-             "private_bytes"_a = 0, "flush_subnormals"_a = false,
+             "private_bytes"_a = 0, "flush_subnormals"_a = false, "name"_a = "",
              "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
              "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
              "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
