@@ -36,7 +36,9 @@ class Pipeline {
              std::string name)
         : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes), name_(std::move(name)) {
         kernel_.entry = reinterpret_cast<Entry>(nb::cast<Code&>(code_).address(entry));
-        if (granularity != "thread" && granularity != "simdgroup")
+        if (granularity == "simdgroup along x" || granularity == "simdgroup along y")
+            kernel_.lanes_along = granularity.back() == 'x' ? 0 : 1;
+        else if (granularity != "thread" && granularity != "simdgroup")
             throw std::invalid_argument("granularity is 'thread' or 'simdgroup'");
         kernel_.granularity =
             granularity == "thread" ? Granularity::thread : Granularity::simdgroup;

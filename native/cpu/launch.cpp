@@ -18,6 +18,8 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kWorthSharing{40'000};
 // A claim should last about this long: little contention, and workers finish together.
 constexpr nanoseconds kChunkTime{50'000};
+// Of a threadgroup that the launch picks.
+constexpr uint32_t kRowThreads = 256;
 // How often a launch looks whether it was interrupted.
 constexpr nanoseconds kAskEvery{50'000'000};
 
@@ -44,10 +46,30 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
         context_.threadgroups_per_grid[axis] = groups;
         context_.dispatch_threads_per_threadgroup[axis] = size;
     }
+    if (kernel.lanes_along >= 0)
+        arrange(geometry, static_cast<size_t>(kernel.lanes_along));
     context_.buffers = buffers_.data();
     context_.threadgroup_offsets = threadgroup_offsets_.data();
     context_.dispatch_simdgroups_per_threadgroup = static_cast<uint32_t>((threads + 31) / 32);
     context_.dispatch_quadgroups_per_threadgroup = static_cast<uint32_t>((threads + 3) / 4);
+}
+
+// Threadgroups of one row along `axis`, which comes first: the code does not see threadgroups, and
+// knows of the exchange.
+void Launch::arrange(const Geometry& geometry, size_t axis) {
+    uint32_t grid[3] = {geometry.grid[0], geometry.grid[1], geometry.grid[2]};
+    std::swap(grid[0], grid[axis]);
+    const uint32_t size = std::min((grid[0] - 1) / kLanes * kLanes + kLanes, kRowThreads);
+    const uint32_t sizes[3] = {size, 1, 1};
+    total_ = 1;
+    for (int i = 0; i < 3; ++i) {
+        const uint32_t groups = (grid[i] - 1) / sizes[i] + 1;
+        if (__builtin_mul_overflow(total_, uint64_t{groups}, &total_) || total_ >> 62 != 0)
+            throw std::invalid_argument("a grid of more than 2^62 threadgroups");
+        context_.threads_per_grid[i] = grid[i];
+        context_.threadgroups_per_grid[i] = groups;
+        context_.dispatch_threads_per_threadgroup[i] = sizes[i];
+    }
 }
 
 std::optional<Fault> Launch::run(const std::function<bool()>& interrupted,

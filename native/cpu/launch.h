@@ -41,6 +41,7 @@ class Launch : public Job {
 
   private:
     void claim_all(Threadgroup& threadgroup);
+    void arrange(const Geometry& geometry, size_t axis);
     void run_chunk(Threadgroup& threadgroup, uint64_t first, uint64_t count);
     void fail(std::optional<Fault> fault, std::exception_ptr error);
 

@@ -22,6 +22,9 @@ enum class Granularity : uint8_t { thread, simdgroup }; // what one call of an e
 struct Kernel {
     Entry entry = nullptr;
     Granularity granularity = Granularity::thread;
+    // The axis along which a simdgroup's lanes lie, for code that does not see its threadgroup: the
+    // launch then picks threadgroups of its own. -1: as the caller asked.
+    int lanes_along = -1;
     bool suspends = true; // has barriers or, a thread at a time, cross-lane operations
     bool flush_subnormals = false;
     size_t private_bytes = 0; // what a call keeps in arrays on its stack

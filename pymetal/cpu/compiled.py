@@ -21,7 +21,8 @@ _LENGTH = struct.Struct("<I")
 class Compiled:
     """`engine`'s code for a kernel.
 
-    granularity            what one call of `entry` runs: "thread" or "simdgroup"
+    granularity            what one call of `entry` runs: "thread", "simdgroup", or
+                           "simdgroup along x" (or y): see `LaneLayout.axis`
     suspends               whether calls may have to wait for each other
     private_bytes          what a call keeps in arrays on its stack
     threadgroup_bytes      size of the kernel's threadgroup variables

@@ -23,7 +23,7 @@ from pymetal.air.function import Function
 from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
 from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_bytes
 from pymetal.cpu.faults import kernel_fault
-from pymetal.cpu.lanes import LaneLayout, lane_layout
+from pymetal.cpu.lanes import LANES, LaneLayout, lane_layout
 from pymetal.devices import Binding, Limits, Report, Size
 from pymetal.errors import DeviceError, FunctionNotFoundError, KernelFault, ToolchainError
 from pymetal.source import CompileOptions, Source
@@ -209,6 +209,7 @@ class CpuPipeline:
         self._make_checked = cache(checked)
         layout = LaneLayout()
         code, from_cache = compiled(layout)
+        self._along = {"simdgroup along x": 0, "simdgroup along y": 1}.get(code.granularity)
         self.function = code.function
         self.report = Report(code.engine, from_cache=from_cache, notes=list(code.notes))
         self.static_threadgroup_memory_bytes = code.threadgroup_bytes
@@ -220,10 +221,16 @@ class CpuPipeline:
         self._compiled = compiled
         self._native = {layout: code.load()}
 
-    def _for(self, layout: LaneLayout) -> _native.Pipeline:
-        """The code for launches of a layout, compiled when the first one comes."""
+    def _for(self, grid: Size, threadgroup: Size) -> _native.Pipeline:
+        """The code for launches of a geometry, compiled when the first one comes."""
         if self.report.engine == "reference":
             return self._native[LaneLayout()]  # one code for all
+        if self._along is not None:
+            # The engine chose an axis for the lanes; a grid too narrow for it takes the other.
+            narrow = grid[self._along] < min(LANES // 2, grid[1 - self._along])
+            layout = LaneLayout(axis=1 - self._along) if narrow else LaneLayout()
+        else:
+            layout = lane_layout(grid, threadgroup)
         if layout not in self._native:
             code, _ = self._compiled(layout)
             self.report.notes += [n for n in code.notes if n not in self.report.notes]
@@ -236,7 +243,7 @@ class CpuPipeline:
 
     def route(self, grid: Size, threadgroup: Size) -> tuple[_native.Pipeline, tuple[int, ...]]:
         """What launches that geometry, and the buffer indices in the order that it reads them."""
-        return self._for(lane_layout(grid, threadgroup)), self._buffers
+        return self._for(grid, threadgroup), self._buffers
 
     def fault(
         self, fault: _native.Fault, bindings: Sequence[Binding], timeout: float | None
@@ -256,7 +263,7 @@ class CpuPipeline:
             binding.argument.index: binding.array.__array_interface__["data"][0]
             for binding in bindings
         }
-        fault = self._for(lane_layout(grid, threadgroup)).launch(
+        fault = self._for(grid, threadgroup).launch(
             [addresses[index] for index in self._buffers],
             [threadgroup_memory[index] for index in self._threadgroup_arguments],
             grid,

@@ -34,6 +34,10 @@ def compile_kernel(
         return replace(_by_reference(canonical), notes=(note,))
 
 
+# What one call of vectorised code runs, by the axis that its lanes may lie along.
+_GRANULARITY = {None: "simdgroup", 0: "simdgroup along x", 1: "simdgroup along y"}
+
+
 def _by_reference(canonical: CanonicalFunction) -> Compiled:
     lowered = reference.lower(canonical)
     return _compiled(
@@ -53,7 +57,7 @@ def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
         jit.compile_ir([lowered.ir], lowered.entry, kernel=canonical.function.name),
         engine="vectorised",
         entry=lowered.entry,
-        granularity="simdgroup",
+        granularity=_GRANULARITY[lowered.axis],
         suspends=lowered.suspends,
     )
 

@@ -13,12 +13,15 @@ class LaneLayout:
     """`width` lanes lie in a row of x, the next ones in the next row of y.
 
     width    32, a power of two below it, or 0 for lanes that lie anyhow
+    axis     0 or 1: lanes lie along x or y, and the launch picks the threadgroups. For kernels that
+             do not see theirs; None leaves the choice to the engine
     regular  every simdgroup of a launch has the layout. Where a grid's edge cuts threadgroups off
              they may not, and run code that expects nothing.
     """
 
     width: int = LANES
     regular: bool = True
+    axis: int | None = None
 
 
 def lane_layout(grid: Sequence[int], threadgroup: Sequence[int]) -> LaneLayout:

@@ -20,6 +20,7 @@ from pymetal.air.ir.layout import Layout
 from pymetal.cpu import jit
 from pymetal.cpu.intrinsics import Barrier, meaning
 from pymetal.cpu.lanes import LANES, LaneLayout
+from pymetal.cpu.vectorise import geometry
 from pymetal.cpu.vectorise.emitter import Emitter, Helpers
 from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
 from pymetal.cpu.vectorise.graph import Graph
@@ -41,10 +42,13 @@ _MAX_LINES_OF_BOTH = 8_000  # beyond, one copy does for full simdgroups, too
 
 @dataclass(frozen=True)
 class Vectorised:
-    """IR whose `entry` runs one simdgroup; `suspends`: simdgroups wait for each other."""
+    """IR whose `entry` runs one simdgroup. `suspends`: simdgroups wait for each other. `axis`: the
+    kernel does not see its threadgroups; lanes lie along this axis in those that the launch picks.
+    """
 
     ir: str
     suspends: bool
+    axis: int | None
     entry: str = "entry"
 
 
@@ -56,8 +60,8 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
     NotVectorised
         The kernel does something the vectorised engine does not do.
     """
-    layout = layout or LaneLayout()
     kernel = _Kernel(canonical)
+    layout = geometry.choose(kernel.function, kernel.graph, canonical, layout, kernel.shapes)
     helpers = Helpers()
     masked = parameter_shapes(canonical, layout if layout.regular else None)
     shapes = kernel.shapes(masked)
@@ -78,7 +82,9 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
     )
     globals_ = str(kernel.constants)
     return Vectorised(
-        "\n".join([globals_, *helpers.declarations.values(), *defined]), kernel.suspends
+        "\n".join([globals_, *helpers.declarations.values(), *defined]),
+        kernel.suspends,
+        layout.axis,
     )
 
 

@@ -54,6 +54,8 @@ def parameter_shapes(
 def _position(role: str, axis: int, layout: LaneLayout | None) -> Shape | None:
     if layout is None or not layout.width:
         return None
+    if layout.axis is not None:
+        return Shape(tuple(range(LANES)), LANES) if axis == layout.axis else UNIFORM
     if axis == 2:
         return UNIFORM
     width = layout.width
@@ -163,8 +165,10 @@ class Entry:
             elif p.role in slots:
                 values[p.name] = self._pointer(p, tables[p.role], next(slots[p.role]), memory)
             elif p.type.startswith("<"):
+                # The launch exchanged x and the axis of the lanes.
+                order = [1, 0, 2] if self.layout.axis == 1 else [0, 1, 2]
                 for axis in range(3):
-                    values[f"{p.name}.{axis}"] = self.read(p.role, "i32", axis)
+                    values[f"{p.name}.{axis}"] = self.read(p.role, "i32", order[axis])
             else:
                 values[p.name] = self.read(_FIELDS.get(p.role, p.role), p.type)
         return values
