@@ -13,6 +13,7 @@
 #include "cpu/symbols.h"
 #include "cpu/workers.h"
 
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <nanobind/nanobind.h>
@@ -62,15 +63,57 @@ class Pipeline {
     // `bound` was bound for a route whose launcher this is.
     std::optional<Fault> launch_bound(const pymetal::Bound& bound,
                                       std::optional<double> timeout) const {
-        std::vector<void*> addresses;
-        addresses.reserve(bound.count);
-        for (const uint8_t position : bound.route->order)
-            addresses.push_back(bound.buffers[position].memory);
-        return run(std::move(addresses), {}, bound.route->grid, bound.route->threadgroup, timeout,
-                   nullptr);
+        Outcome outcome;
+        {
+            const nb::gil_scoped_release release;
+            run_bound(bound, timeout, outcome);
+        }
+        return settled(outcome);
+    }
+
+    // Launches one after another until one fails: the seconds of each, and the fault. The list
+    // keeps what it holds alive.
+    static nb::tuple launch_all(const nb::list& bounds) {
+        std::vector<std::pair<const Pipeline*, const pymetal::Bound*>> launches;
+        for (nb::handle item : bounds) {
+            const auto& bound = nb::cast<const pymetal::Bound&>(item);
+            launches.emplace_back(&nb::cast<const Pipeline&>(bound.route->launcher), &bound);
+        }
+        std::vector<double> seconds;
+        seconds.reserve(launches.size());
+        std::optional<Fault> fault;
+        {
+            const nb::gil_scoped_release release;
+            for (const auto& [pipeline, bound] : launches) {
+                const auto start = std::chrono::steady_clock::now();
+                Outcome outcome;
+                pipeline->run_bound(*bound, std::nullopt, outcome);
+                const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+                seconds.push_back(took.count());
+                if (outcome.is_plain())
+                    continue;
+                const nb::gil_scoped_acquire acquire;
+                fault = pipeline->settled(outcome);
+                if (fault)
+                    break;
+            }
+        }
+        return nb::make_tuple(seconds, fault);
     }
 
   private:
+    // How a launch ended, until Python is told.
+    struct Outcome {
+        std::optional<Fault> fault;
+        Watch::Reason ended = Watch::Reason::none;
+        bool interrupted = false; // a signal handler raised
+        Log log;
+
+        bool is_plain() const {
+            return !fault && ended == Watch::Reason::none && !interrupted && log.empty();
+        }
+    };
+
     std::optional<Fault> run(std::vector<void*> addresses,
                              const std::vector<size_t>& threadgroup_arguments,
                              const std::array<uint32_t, 3>& grid,
@@ -86,37 +129,59 @@ class Pipeline {
         }
         const Geometry geometry{{grid[0], grid[1], grid[2]},
                                 {threadgroup[0], threadgroup[1], threadgroup[2]}};
-        // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
-        bool interrupted = false;
-        const auto ask = [&interrupted] {
-            const nb::gil_scoped_acquire acquire;
-            return interrupted = PyErr_CheckSignals() != 0;
-        };
-        std::optional<Fault> fault;
-        Watch::Reason ended = Watch::Reason::none;
-        Log log;
+        Outcome outcome;
         {
             const nb::gil_scoped_release release;
-            Kernel kernel = kernel_;
-            kernel.checks = checks;
-            kernel.log = &log;
-            Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
-            fault = launch.run(ask, timeout);
-            ended = launch.ended();
+            run_released(std::move(addresses), std::move(offsets), bytes, geometry, timeout, checks,
+                         outcome);
         }
-        if (!log.empty())
-            deliver(log);
-        if (!interrupted && ended == Watch::Reason::interrupt)
-            interrupted = PyErr_CheckSignals() != 0;
-        if (interrupted)
+        return settled(outcome);
+    }
+
+    void run_bound(const pymetal::Bound& bound, std::optional<double> timeout,
+                   Outcome& outcome) const {
+        std::vector<void*> addresses;
+        addresses.reserve(bound.count);
+        for (const uint8_t position : bound.route->order)
+            addresses.push_back(bound.buffers[position].memory);
+        const auto& [x, y, z] = bound.route->grid;
+        const auto& [width, height, depth] = bound.route->threadgroup;
+        run_released(std::move(addresses), {}, threadgroup_bytes_,
+                     Geometry{{x, y, z}, {width, height, depth}}, timeout, nullptr, outcome);
+    }
+
+    // Called without the GIL.
+    void run_released(std::vector<void*> addresses, std::vector<uint64_t> offsets, size_t bytes,
+                      const Geometry& geometry, std::optional<double> timeout, Checks* checks,
+                      Outcome& outcome) const {
+        // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
+        const auto ask = [&outcome] {
+            const nb::gil_scoped_acquire acquire;
+            return outcome.interrupted = PyErr_CheckSignals() != 0;
+        };
+        Kernel kernel = kernel_;
+        kernel.checks = checks;
+        kernel.log = &outcome.log;
+        Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
+        outcome.fault = launch.run(ask, timeout);
+        outcome.ended = launch.ended();
+    }
+
+    // Called with the GIL: delivers the log, raises what a signal handler raised.
+    std::optional<Fault> settled(Outcome& outcome) const {
+        if (!outcome.log.empty())
+            deliver(outcome.log);
+        if (!outcome.interrupted && outcome.ended == Watch::Reason::interrupt)
+            outcome.interrupted = PyErr_CheckSignals() != 0;
+        if (outcome.interrupted)
             throw nb::python_error();
-        if (ended != Watch::Reason::none) { // whichever threadgroups it caught, if any
-            if (!fault)
-                fault.emplace();
-            fault->trap.signal = kStopSignal;
-            fault->trap.address = ended == Watch::Reason::timeout;
+        if (outcome.ended != Watch::Reason::none) { // whichever threadgroups it caught, if any
+            if (!outcome.fault)
+                outcome.fault.emplace();
+            outcome.fault->trap.signal = kStopSignal;
+            outcome.fault->trap.address = outcome.ended == Watch::Reason::timeout;
         }
-        return fault;
+        return std::move(outcome.fault);
     }
 
     // To Python's logging, once the launch is over.
@@ -297,14 +362,15 @@ void bind_cpu(nb::module_& module) {
         .def_ro("absent", &Fault::absent, "Those that reached no barrier.");
 
     nb::class_<Pipeline>(module, "Pipeline", "A kernel ready to launch on the software device.")
-        .def(nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t,
-                      bool, std::string>(),
-             "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
-             "private_bytes"_a = 0, "flush_subnormals"_a = false, "name"_a = "",
-             "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
-             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
-             "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
-             "it logs.")
+        .def(
+            nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t, bool,
+                     std::string>(),
+            "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
+            "private_bytes"_a = 0, "flush_subnormals"_a = false, "name"_a = "",
+            "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
+            "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
+            "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
+            "it logs.")
         .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
              "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(),
              "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
@@ -312,7 +378,10 @@ void bind_cpu(nb::module_& module) {
              "checks: of instrumented code, begun. "
              "Releases the GIL.")
         .def("launch_bound", &Pipeline::launch_bound, "bound"_a, "timeout"_a = nb::none(),
-             "As launch, with what Calls bound for a route that launches this pipeline.");
+             "As launch, with what Calls bound for a route that launches this pipeline.")
+        .def_static("launch_all", &Pipeline::launch_all, "bounds"_a,
+                    "Launch each Bound by its route's pipeline, until one fails: the seconds of "
+                    "each, and the Fault or None.");
 
     module.attr("LOOSE_BARRIER") = kLooseBarrier;
     module.def("layout", layout, "Byte offsets in the structs that compiled code reads.");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <nanobind/stl/array.h>
@@ -53,6 +54,12 @@ bool read_size(nb::handle value, Size& size) {
         if (!read_part(PyTuple_GetItem(value.ptr(), i), size[static_cast<size_t>(i)]))
             return false;
     return true;
+}
+
+// Python's os.environ changes the process's environment too; asking that is much faster.
+bool is_asked_for(const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && *value != 0;
 }
 
 template <typename T>
@@ -146,7 +153,8 @@ class Calls {
                                 nb::handle threadgroup) const {
         auto route = find(grid, threadgroup);
         const size_t count = slots_.size();
-        if (route == nullptr || values.size() != count)
+        if (route == nullptr || values.size() != count || is_asked_for("PYMETAL_CHECK") ||
+            is_asked_for("PYMETAL_TIMEOUT"))
             return nullptr;
         auto bound = std::make_unique<Bound>();
         bound->route = std::move(route);

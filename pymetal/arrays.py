@@ -126,6 +126,8 @@ def zeroed(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 def checked_shape(shape: Any, what: str = "shape") -> tuple[int, ...]:
     """An int or a sequence of ints as a tuple, none negative; `what` is for errors."""
+    if type(shape) is int and 0 <= shape < 1 << 63:
+        return (shape,)
     parts: Sequence[Any]
     if isinstance(shape, (tuple, list)):
         parts = shape

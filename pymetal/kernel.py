@@ -16,6 +16,7 @@ import numpy as np
 from pymetal import _native, geometry, sanitizer, timeouts
 from pymetal.air.function import Argument, Function
 from pymetal.arguments import bind, check_overlaps, slot
+from pymetal.arrays import zeroed
 from pymetal.call import in_declared_order
 from pymetal.datatypes import argument_dtype
 from pymetal.devices import Binding, Device, Limits, Pipeline, Report, Size
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pymetal.queue import Queue
 
 Array = np.ndarray[Any, Any]
+
+# Of one kernel's outputs; a program that needs more has no use for remembering them.
+MOST_CHECKED_SHAPES = 1024
 
 
 class Kernel:
@@ -47,7 +51,7 @@ class Kernel:
         self._calls = _native.Calls(
             np.ndarray,
             output,
-            partial(_allocate, pipeline.function.name, self._arguments, self._limits),
+            _Outputs(self.name, self._arguments, self._limits),
             self._limits.max_buffer_bytes,
             [slot(argument) for argument in self._arguments],
         )
@@ -157,7 +161,6 @@ class Kernel:
             errors are raised, after its `wait`.
         check
             True: run with the sanitizer, which finds accesses out of bounds, races and more; slow.
-            "schedules": also in other orders of threads, comparing outputs.
             "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
 
         Returns
@@ -171,6 +174,17 @@ class Kernel:
         KernelFault
             The kernel went wrong; its outputs are not valid.
         """
+        if not named and threadgroup_memory is None and timeout is None and check is None:
+            # What else a call may say, `bind` reads, or does not bind.
+            bound = self._calls.bind(values, grid, threadgroup)
+            if bound is not None:
+                if queue is not None:
+                    queue.submit(self, bound)
+                else:
+                    fault = bound.launcher.launch_bound(bound)
+                    if fault is not None:
+                        raise self._failed(bound, fault)
+                return bound.results
         if named or len(values) != len(self._arguments) or self._takes_memory:
             values, threadgroup_memory = in_declared_order(
                 self.function, self._arguments, values, named, threadgroup_memory
@@ -212,6 +226,8 @@ class Kernel:
             if bound is not None:
                 if queue is None:
                     self._run(bound, timeout)
+                elif timeout is None:
+                    queue.submit(self, bound)
                 else:
                     queue.submit(self, partial(self._run, bound, timeout))
                 return bound.results
@@ -280,11 +296,18 @@ class Kernel:
     def _run(self, bound: _native.Bound, timeout: float | None) -> None:
         fault = bound.launcher.launch_bound(bound, timeout)
         if fault is not None:
-            bindings = [
-                bind(self.function, argument, value, self._limits.max_buffer_bytes)
-                for argument, value in zip(self._arguments, bound.values, strict=True)
-            ]
-            raise self._pipeline.fault(fault, bindings, timeout)  # type: ignore[attr-defined]
+            raise self._failed(bound, fault, timeout)
+
+    def _failed(
+        self, bound: _native.Bound, fault: _native.Fault, timeout: float | None = None
+    ) -> Exception:
+        """The error of a warm launch that failed."""
+        bindings = [
+            bind(self.function, argument, value, self._limits.max_buffer_bytes)
+            for argument, value in zip(self._arguments, bound.values, strict=True)
+        ]
+        error: Exception = self._pipeline.fault(fault, bindings, timeout)  # type: ignore[attr-defined]
+        return error
 
     def _note(self, note: str) -> None:
         if note not in self.report.notes:
@@ -301,11 +324,27 @@ class Kernel:
         return checked(nan=checks == "nan")
 
 
-def _allocate(
-    function: str, arguments: Sequence[Argument], limits: Limits, place: int, marker: output
-) -> Array:
-    """The output for the argument at `place`; warm calls' `Calls` calls it."""
-    return marker.allocate(function, arguments[place], limits.max_buffer_bytes)
+class _Outputs:
+    """Allocates the outputs of warm calls; remembers which shapes were checked already."""
+
+    def __init__(self, function: str, arguments: Sequence[Argument], limits: Limits) -> None:
+        self._function, self._arguments, self._limits = function, arguments, limits
+        self._checked: dict[tuple[int, tuple[int, ...], Any], np.dtype[Any]] = {}
+
+    def __call__(self, place: int, marker: output) -> Array:
+        key = (place, marker.shape, marker.dtype)
+        dtype = self._checked.get(key)
+        if dtype is not None:
+            try:
+                return zeroed(marker.shape, dtype)
+            except ArgumentError:
+                pass  # memory ran out, which `allocate` words for the argument
+        array = marker.allocate(
+            self._function, self._arguments[place], self._limits.max_buffer_bytes
+        )
+        if len(self._checked) < MOST_CHECKED_SHAPES:
+            self._checked[key] = array.dtype
+        return array
 
 
 def enabled_arguments(function: Function, constants: Mapping[str, Any]) -> tuple[Argument, ...]:

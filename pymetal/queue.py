@@ -15,10 +15,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from pymetal import _native
 from pymetal.errors import ArgumentError, LaunchError, WaitTimeoutError
 
 if TYPE_CHECKING:
@@ -29,11 +29,15 @@ MOST_RECORDS = 1 << 16
 # A thread without work for this long ends; the next launch starts another.
 IDLE_SECONDS = 2.0
 
+# Bound launches that the thread takes at a time: they need no Python code between them.
+MOST_AT_ONCE = 256
+
 Run = Callable[[], None]
+# A launch: what runs it, or what a warm call bound.
+Work = Run | _native.Bound
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """One launch that is done. `gpu_seconds` is how long the device worked on it."""
 
     kernel: str
@@ -55,8 +59,8 @@ class Queue:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[Kernel, Run]] = deque()
-        self._batch: list[tuple[Kernel, Run]] | None = None
+        self._waiting: deque[tuple[Kernel, Work]] = deque()
+        self._batch: list[tuple[Kernel, Work]] | None = None
         self._batch_owner = 0
         self._submitted = self._done = 0
         self._error: BaseException | None = None
@@ -65,7 +69,7 @@ class Queue:
         self._is_closed = False
         _queues.add(self)
 
-    def submit(self, kernel: Kernel, run: Run) -> None:
+    def submit(self, kernel: Kernel, work: Work) -> None:
         """Add a launch; `kernel(..., queue=queue)` does."""
         with self._changed:
             self._check_open()
@@ -73,10 +77,10 @@ class Queue:
                 return
             self._submitted += 1
             if self._batch is not None and self._batch_owner == threading.get_ident():
-                self._batch.append((kernel, run))
-                return
-            self._waiting.append((kernel, run))
-            self._start()
+                self._batch.append((kernel, work))
+            else:
+                self._waiting.append((kernel, work))
+                self._start()
 
     @contextmanager
     def batch(self) -> Iterator[Queue]:
@@ -88,7 +92,7 @@ class Queue:
             self._check_open()
             if self._batch is not None:
                 raise LaunchError("the queue is in a batch already; batches do not nest")
-            gathered: list[tuple[Kernel, Run]] = []
+            gathered: list[tuple[Kernel, Work]] = []
             self._batch, self._batch_owner = gathered, threading.get_ident()
         try:
             yield self
@@ -202,20 +206,25 @@ class Queue:
             self._thread.start()
         self._changed.notify_all()
 
-    def _next(self) -> tuple[Kernel, Run] | None:
-        """The next launch; None when the thread is to end."""
+    def _next(self) -> list[tuple[Kernel, Work]]:
+        """What the thread does next: one launch, or several bound ones. Nothing: it ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed, IDLE_SECONDS)
             if not self._waiting:
                 self._thread = None
-                return None
-            return self._waiting.popleft()
+                return []
+            taken = [self._waiting.popleft()]
+            if isinstance(taken[0][1], _native.Bound):
+                while len(taken) < MOST_AT_ONCE and self._waiting:
+                    if not isinstance(self._waiting[0][1], _native.Bound):
+                        break
+                    taken.append(self._waiting.popleft())
+            return taken
 
-    def _finish(self, record: Launch | None, error: BaseException | None) -> None:
+    def _finish(self, taken: int, records: list[Launch], error: BaseException | None) -> None:
         with self._changed:
-            self._done += 1
-            if record is not None:
-                self._records.append(record)
+            self._done += taken
+            self._records.extend(records)
             if error is not None:
                 self._error = error
                 self._done += len(self._waiting)
@@ -226,22 +235,31 @@ class Queue:
 
 def _serve(queue: Queue) -> None:
     """The thread of a queue."""
-    while (item := queue._next()) is not None:
-        kernel, run = item
-        started = time.perf_counter()
-        error: BaseException | None = None
+    while taken := queue._next():
+        count = len(taken)
         try:
-            run()
+            records, error = _run(taken)
         # Whatever a launch raises is for the one who waits.
         except BaseException as raised:
-            error = raised
-        seconds = time.perf_counter() - started
-        if (measured := kernel.last_gpu_seconds) is not None:
-            seconds = measured
-        record = None if error else Launch(kernel.name, seconds)
-        del item, kernel, run  # the arrays are the caller's again
-        queue._finish(record, error)
+            records, error = [], raised
+        del taken  # the arrays are the caller's again
+        queue._finish(count, records, error)
         del error
+
+
+def _run(taken: list[tuple[Kernel, Work]]) -> tuple[list[Launch], BaseException | None]:
+    kernel, work = taken[0]
+    if isinstance(work, _native.Bound):
+        seconds, fault = _native.Pipeline.launch_all([bound for _, bound in taken])
+        records = [Launch(kernel.name, s) for (kernel, _), s in zip(taken, seconds, strict=False)]
+        if fault is None:
+            return records, None
+        kernel, work = taken[len(records) - 1]
+        return records[:-1], kernel._failed(work, fault)
+    started = time.perf_counter()
+    work()
+    measured = kernel.last_gpu_seconds
+    return [Launch(kernel.name, measured or time.perf_counter() - started)], None
 
 
 _queues: weakref.WeakSet[Queue] = weakref.WeakSet()

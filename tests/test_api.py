@@ -275,7 +275,7 @@ class NativeDevice(FakeDevice):
         library.pipeline = pipeline
         return library
 
-    def launch_bound(self, bound, timeout):
+    def launch_bound(self, bound, timeout=None):
         assert bound.grid == [8, 1, 1]
 
 
