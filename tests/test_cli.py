@@ -243,6 +243,28 @@ def test_a_kernel_that_does_not_end_is_stopped(command, kernels):
     assert "endless" in err
 
 
+def test_an_interrupt_ends_a_command_with_130(command, kernels):
+    source = "kernel void endless(device volatile int* x) { while (x[0] == 0) { } }\n"
+    (kernels / "endless.metal").write_text(source)
+    program = (
+        "import signal, sys, threading\n"
+        "from pymetal.cli import call, main\n"
+        "run = call.Prepared.run\n"
+        "def interrupted(self):\n"
+        "    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()\n"
+        "    return run(self)\n"
+        "call.Prepared.run = interrupted\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ("run", "endless", "-i", "zeros:1", "--device", "cpu", *CALL)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
 def test_errors_are_objects_for_machines(command, kernels):
     (kernels / "broken.metal").write_text("kernel void broken(device int* x) { x = y; }\n")
     code, out, err = command("run", "broken", *CALL, "--json")
