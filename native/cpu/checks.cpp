@@ -160,8 +160,7 @@ uint64_t Checks::threadgroup_at(uint64_t time) const {
     return after == starts_.begin() ? threadgroup_ : std::prev(after)->second;
 }
 
-bool Checks::in_order(uint64_t time, uint32_t other, bool device) const {
-    const uint32_t self = thread();
+bool Checks::in_order(uint64_t time, uint32_t other, uint32_t self, bool device) const {
     if (time < started_)
         return !device; // another threadgroup: nothing orders them
     return other == self || time < (device ? device_fence_ : threadgroup_fence_) ||
@@ -179,13 +178,15 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
         if (Stamp::time(cell.read) < started_)
             cell.read = 0;
     }
-    CheckReport found = where;
-    found.thread = self;
     if (s.reads && undefined && !Stamp::there(cell.write)) {
+        CheckReport found = where;
+        found.thread = self;
         found.kind = CheckReport::Kind::uninitialised;
         report(found);
     }
     const auto race = [&](uint64_t stamp, uint32_t other, bool wrote) {
+        CheckReport found = where;
+        found.thread = self;
         found.kind = CheckReport::Kind::race;
         found.has_other = true;
         found.other_wrote = wrote;
@@ -196,7 +197,7 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
     };
     const uint64_t write = cell.write;
     if (Stamp::there(write) && !(s.atomic && Stamp::atomic(write)) &&
-        !in_order(Stamp::time(write), Stamp::thread(write), device)) {
+        !in_order(Stamp::time(write), Stamp::thread(write), self, device)) {
         // Two threads that store the same make no difference.
         const bool same = s.writes && !s.reads && has_value &&
                           std::memcmp(memory, &value, std::min<uint32_t>(unit, 8)) == 0;
@@ -208,9 +209,9 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
     const uint64_t read = cell.read;
     if (s.writes && Stamp::there(read) && !(s.atomic && Stamp::atomic(read))) {
         const uint64_t time = Stamp::time(read);
-        if (!in_order(time, Stamp::thread(read), device))
+        if (!in_order(time, Stamp::thread(read), self, device))
             race(read, Stamp::thread(read), false);
-        else if (Stamp::many(read) && !in_order(time, Stamp::second(read), device))
+        else if (Stamp::many(read) && !in_order(time, Stamp::second(read), self, device))
             race(read, Stamp::second(read), false);
     }
     if (s.reads) {

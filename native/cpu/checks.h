@@ -108,7 +108,7 @@ class Checks {
 
     void touch(Cell& cell, uint32_t site, bool device, bool undefined, const CheckReport& where,
                const char* memory, uint32_t unit, uint64_t value, bool has_value);
-    bool in_order(uint64_t time, uint32_t thread, bool device) const;
+    bool in_order(uint64_t time, uint32_t other, uint32_t self, bool device) const;
     uint64_t threadgroup_at(uint64_t time) const;
     CheckReport* report(CheckReport report);
     uint32_t thread() const;
