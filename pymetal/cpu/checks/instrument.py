@@ -31,47 +31,9 @@ from pymetal.air.ir.values import integer_constant as integer
 from pymetal.air.normalise import THREADGROUP_SECTION
 from pymetal.air.wrapper import Parameter
 from pymetal.cpu.checks.locations import Locations, Place
+from pymetal.cpu.checks.runtime import DECLARATIONS
+from pymetal.cpu.checks.sites import ARGUMENT, BUFFER, STACK, UNKNOWN, VARIABLE, Site
 from pymetal.cpu.intrinsics import Barrier, CrossLane, Matrix, meaning
-
-# Numbers of `Space` in native/cpu/checks.h.
-UNKNOWN, BUFFER, VARIABLE, ARGUMENT, STACK = range(5)
-
-
-@dataclass(frozen=True)
-class Site:
-    """One check in the code. `what` is "load", "store", "atomic", "matrix", "shift", …
-
-    `space`, `index` and `object_bytes` say what is accessed (see checks.h); `name` is its name in
-    the source where the pass knows it. `unit` is the bytes of a scalar of the access.
-    """
-
-    what: str
-    place: Place
-    space: int = UNKNOWN
-    index: int = 0
-    object_bytes: int = 0
-    size_bytes: int = 0
-    align: int = 1
-    reads: bool = False
-    writes: bool = False
-    atomic: bool = False
-    name: str = ""
-    unit: int = 1
-    scalar: str = ""
-
-    @property
-    def native(self) -> tuple[int, int, int, int, int, bool, bool, bool]:
-        """As `_native.Checks` takes it."""
-        return (
-            self.space,
-            self.index,
-            self.object_bytes,
-            self.size_bytes,
-            self.align,
-            self.reads,
-            self.writes,
-            self.atomic,
-        )
 
 
 @dataclass
@@ -86,55 +48,6 @@ class _Object:
     shadow: Value | None = None
 
 
-_DECLARATIONS = """
-declare ptr @pymetal_check(ptr, ptr, i32, i64) nounwind
-declare ptr @pymetal_check_store(ptr, ptr, i32, i64, i64) nounwind
-declare ptr @pymetal_check_private(ptr, ptr, ptr, i32, i64) nounwind
-declare i64 @pymetal_check_limit(i32) nounwind
-declare void @pymetal_check_matrix(ptr, ptr, i64, i64, i64, i32, i32) nounwind
-declare void @pymetal_check_fence(i32) nounwind
-declare void @pymetal_check_not_finite(double, i32) nounwind
-define internal ptr @pymetal_check_read(ptr %a, ptr %b, i64 %limit, i32 %site, i64 %bytes, \
-i64 %mask) alwaysinline nounwind {
-  %x = ptrtoint ptr %a to i64
-  %y = ptrtoint ptr %b to i64
-  %offset = sub i64 %x, %y
-  %end = add i64 %offset, %bytes
-  %starts = icmp ult i64 %offset, %limit
-  %ends = icmp ule i64 %end, %limit
-  %low = and i64 %offset, %mask
-  %aligned = icmp eq i64 %low, 0
-  %within = and i1 %starts, %ends
-  %fine = and i1 %within, %aligned
-  br i1 %fine, label %done, label %ask, !prof !0
-ask:
-  %other = call ptr @pymetal_check(ptr %a, ptr %b, i32 %site, i64 %bytes)
-  br label %done
-done:
-  %result = phi ptr [ %a, %0 ], [ %other, %ask ]
-  ret ptr %result
-}
-define internal void @pymetal_check_finite(double %r, double %a, double %b, double %c, \
-i32 %site) alwaysinline nounwind {
-  %rz = fsub double %r, %r
-  %ok = fcmp ord double %rz, 0.0
-  br i1 %ok, label %done, label %look, !prof !0
-look:
-  %az = fsub double %a, %a
-  %bz = fsub double %b, %b
-  %cz = fsub double %c, %c
-  %ab = fadd double %az, %bz
-  %abc = fadd double %ab, %cz
-  %finite = fcmp ord double %abc, 0.0
-  br i1 %finite, label %tell, label %done
-tell:
-  call void @pymetal_check_not_finite(double %r, i32 %site)
-  br label %done
-done:
-  ret void
-}
-!0 = !{!"branch_weights", i32 100000, i32 1}
-"""
 _MEMSET = "llvm.memset.p0.i64"
 _ARITHMETIC = """
 declare void @pymetal_check_shift(i64, i32, i32) nounwind
@@ -228,7 +141,7 @@ class Instrumentation:
         clear = (
             "" if _MEMSET in module.functions else f"declare void @{_MEMSET}(ptr, i8, i64, i1)\n"
         )
-        return f"{module}\n{clear}{_DECLARATIONS}"
+        return f"{module}\n{clear}{DECLARATIONS}"
 
 
 @dataclass

@@ -13,15 +13,9 @@ from typing import Any
 
 from pymetal import _native
 from pymetal.air.library import Library
-from pymetal.cpu.checks.instrument import (
-    ARGUMENT,
-    BUFFER,
-    STACK,
-    VARIABLE,
-    Instrumentation,
-    Site,
-)
+from pymetal.cpu.checks.instrument import Instrumentation
 from pymetal.cpu.checks.locations import Place
+from pymetal.cpu.checks.sites import ARGUMENT, BUFFER, STACK, VARIABLE, Site
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.engines import compile_kernel
 from pymetal.cpu.faults import kernel_fault, threads
