@@ -128,8 +128,7 @@ class _Kernel:
         Walker(emitter, lower).run()
         mask = "" if full else f"<{LANES} x i1> %mask, "
         head = f"define internal void @{name}({mask}{parameter_list(self.canonical, parameters)})"
-        first = "  br label %b0"
-        body = "\n".join([*emitter.head, first, *emitter.lines])
+        body = "\n".join([*emitter.head, *emitter.lines])
         return f'{head} nounwind "no-builtins" {{\n{body}\n}}\n'
 
 

@@ -16,6 +16,9 @@ from pymetal.cpu.vectorise.graph import EXIT
 from pymetal.cpu.vectorise.matrix import mask_of_elements
 from pymetal.cpu.vectorise.regions import Component, Node, Region
 
+# Instructions up to which blocks that some lanes run are also written for all of them at once.
+_MAX_TWICE = 600
+
 
 class Walker:
     """Writes a whole function; `lower` writes one instruction."""
@@ -24,16 +27,26 @@ class Walker:
         self.e = emitter
         self.lower = lower
         self.blocks = {b.name: b for b in emitter.function.blocks}
-        self.labels = {name: f"b{k}" for k, name in enumerate(self.blocks)}
+        self.labels: dict[str, str] = {}  # of blocks, where they are being written now
         self.regions = emitter.shapes.regions
         self.pending: dict[Node, str] = {}
         self.node_labels: dict[Node, str] = {}
+        size = sum(len(b.instructions) for b in emitter.function.blocks)
+        self.twice = size <= _MAX_TWICE
 
     def run(self) -> None:
         top = self.regions.top
         self.region(top, None if self.e.full else "%mask")
 
     def region(self, region: Region, mask: str | None) -> None:
+        """Write a region, entered from here."""
+        e = self.e
+        for name in region.main:
+            self.labels[name] = e.fresh_label("b")
+        for component in region.components:
+            for node in component.nodes:
+                self.node_labels[node] = e.fresh_label("n")
+        e.do(f"br label %{self.labels[region.entry]}")
         for name in region.main:
             self.block(self.blocks[name], region, mask)
         for component in region.components:
@@ -47,9 +60,13 @@ class Walker:
             e.label(label)
             mask = e.let(f"load {MASK}, ptr {slot}")
             e.do(f"store {MASK} zeroinitializer, ptr {slot}")
+            if outer is None and self.twice:
+                self.branch_if_all(mask, f"{label}.all", f"{label}.some")
+                e.label(f"{label}.all")
+                self.region(node.region, None)
+                e.label(f"{label}.some")
             self.branch_if_any(mask, f"{label}.run", f"{label}.end")
             e.label(f"{label}.run")
-            e.do(f"br label %{self.labels[node.region.entry]}")
             self.region(node.region, mask)
             e.label(f"{label}.end")
             for header in node.repeats:
@@ -64,6 +81,11 @@ class Walker:
             else:
                 self.leave(component.parent, component.exit, outer)
 
+    def branch_if_all(self, mask: str, then: str, otherwise: str) -> None:
+        e = self.e
+        bits = e.let(f"bitcast {MASK} {mask} to i{LANES}")
+        e.do(f"br i1 {e.let(f'icmp eq i{LANES} {bits}, -1')}, label %{then}, label %{otherwise}")
+
     def branch_if_any(self, mask: str, then: str, otherwise: str) -> None:
         e = self.e
         bits = e.let(f"bitcast {MASK} {mask} to i{LANES}")
@@ -71,7 +93,7 @@ class Walker:
         e.do(f"br i1 {some}, label %{then}, label %{otherwise}")
 
     def label(self, node: Node) -> str:
-        return self.node_labels.setdefault(node, f"n{len(self.node_labels)}")
+        return self.node_labels[node]
 
     def mask_slot(self, node: Node) -> str:
         if node not in self.pending:
