@@ -19,7 +19,7 @@ def test_a_kernel_is_read_as_declared():
         constant uint& n [[buffer(3)]],
         device atomic_uint* out [[buffer(0)]], const device float4 *x,
         threadgroup half* scratch [[threadgroup(0)]], constant Params& p [[buffer(5)]],
-        device float* mask [[buffer(6), function_constant(has_mask)]],
+        device float* mask [[buffer(6), function_constant(tuning::has_mask)]],
         uint3 gid [[thread_position_in_grid]], uint lane [[thread_index_in_simdgroup]]) {}
     """
     assert signatures(source) == {

@@ -123,5 +123,5 @@ def _parameter(tokens: Tokens, first: int, last: int) -> Declared | None:
         is_const="const" in words or space == "constant",
         is_reference="&" in words,
         builtin=builtin if not space else "",
-        enabled_by=attributes.get("function_constant", ""),
+        enabled_by=attributes.get("function_constant", "").rpartition("::")[2],
     )
