@@ -169,7 +169,6 @@ def test_what_is_constant_is_not_written(statement):
             "ray tracing",
         ),
         ("void f(visible_function_table<int(int)> t) {}", "visible function tables"),
-        ("#include <MetalPerformancePrimitives/MetalPerformancePrimitives.h>", "tensors"),
     ],
 )
 def test_metal_that_is_not_supported_is_named(text, feature):

@@ -71,3 +71,18 @@ def test_elements_of_bool_vectors_in_templates_are_written_by_index(device: str)
     kernel = pymetal.compile(source, device=device)["k"]
     got = [kernel(pymetal.output(1), n, grid=1, threadgroup=1)[0] for n in (0, 1, 2)]
     assert got == [0, 1, 11]
+
+
+def test_decltype_behind_typename_is_no_type_of_that_name(device: str) -> None:
+    source = """
+    struct Box { typedef float type; };
+    template <typename T> T twice(T x) { return x + x; }
+    kernel void k(device float* out [[buffer(0)]]) {
+      Box box;
+      float x = 3;
+      decltype(x) y = twice<typename decltype(box)::type>(x);
+      out[0] = static_cast<decltype(y)>(y);
+    }
+    """
+    kernel = pymetal.compile(source, device=device)["k"]
+    assert kernel(pymetal.output(1), grid=1, threadgroup=1) == np.float32([6])

@@ -44,7 +44,7 @@ def compile_entries(
     """The functions that `compile_source` puts into its container."""
     from pymetal.msl.emit import emit  # LLVM's bindings load in 50 ms: only once clang is happy
 
-    reporter, program = _front(source, options, kernels)
+    reporter, program, flags = _front(source, options, kernels)
     if kernels is not None:
         known = [name for kernel in program.kernels for name in kernel.names]
         for name in kernels:
@@ -54,15 +54,15 @@ def compile_entries(
                     f"{source.display_name}: no kernel '{name}'; it has {has}",
                     available=tuple(known),
                 )
-    text = _clang(reporter, program, options, _EMIT)
+    text = _clang(reporter, program, flags, _EMIT, options.debug)
     return emit(text, program, reporter, language_version(options))
 
 
 def check_source(source: Source, options: CompileOptions) -> tuple[Diagnostic, ...]:
     """Every diagnostic of the whole file, none of its kernels compiled; empty if all is well."""
     try:
-        reporter, program = _front(source, options, None)
-        _clang(reporter, program, options, _CHECK)
+        reporter, program, flags = _front(source, options, None)
+        _clang(reporter, program, flags, _CHECK)
     except CompileError as error:
         return error.diagnostics
     except UnsupportedError as error:
@@ -72,13 +72,13 @@ def check_source(source: Source, options: CompileOptions) -> tuple[Diagnostic, .
 
 def kernel_names(source: Source, options: CompileOptions) -> tuple[str, ...]:
     """The kernels that `source` has, known without compiling any of them."""
-    _, program = _front(source, options, None)
+    _, program, _ = _front(source, options, None)
     return tuple(name for kernel in program.kernels for name in kernel.names)
 
 
 def _front(
     source: Source, options: CompileOptions, kernels: Sequence[str] | None
-) -> tuple[Reporter, Program]:
+) -> tuple[Reporter, Program, list[str]]:
     preprocessed = preprocess(source, options)
     reporter = Reporter(source, preprocessed)
     if preprocessed.errors:
@@ -86,14 +86,18 @@ def _front(
         reporter.raise_errors()
     program = rewrite(preprocessed.text, kernels)
     reporter.add_problems(program)
-    return reporter, program
+    return reporter, program, compile_flags(options, preprocessed.tensors)
 
 
 def _clang(
-    reporter: Reporter, program: Program, options: CompileOptions, stage: Sequence[str]
+    reporter: Reporter,
+    program: Program,
+    flags: list[str],
+    stage: Sequence[str],
+    debug: bool = False,
 ) -> str:
-    clang, flags = find_clang(), compile_flags(options)
-    lines = ["-gline-tables-only", "-fno-discard-value-names"] if options.debug else []
+    clang = find_clang()
+    lines = ["-gline-tables-only", "-fno-discard-value-names"] if debug else []
     for attempt in (1, 2):
         library = headers.precompiled(clang, flags)
         arguments = [*flags, "-include-pch", str(library), *reporter.clang_flags, *lines, *stage]

@@ -26,7 +26,7 @@ _LINE = re.compile(
     r"(?P<severity>fatal error|error|warning|note): (?P<message>.*)$"
 )
 _MARKER = re.compile(r'^# (\d+) "((?:[^"\\]|\\.)*)"')
-_UNSUPPORTED = re.compile(r"^(?:.* is unavailable: )?unsupported Metal feature: (.+)$")
+_UNSUPPORTED = re.compile(r"^(?:.*: )?unsupported Metal feature: (.+)$")
 _INCLUDED = re.compile(r"^In file included from [^\n]*<stdin>:(\d+):", re.M)
 MOST_DIAGNOSTICS = 100
 

@@ -6,7 +6,7 @@ from pymetal.errors import UnsupportedError
 from pymetal.msl.clang import INCLUDE
 from pymetal.source import CompileOptions
 
-NEWEST_LANGUAGE = (3, 2)
+NEWEST_LANGUAGE = (4, 0)
 _OLDEST_LANGUAGE = (1, 0)
 
 # Metal's predefined macros come instead of clang's own.
@@ -69,7 +69,12 @@ def language_version(options: CompileOptions) -> tuple[int, int]:
 def predefined(options: CompileOptions) -> list[str]:
     """-D flags of the macros that Metal's compiler predefines."""
     major, minor = language_version(options)
-    return [*(f"-D{macro}" for macro in _PREDEFINED), f"-D__METAL_VERSION__={major}{minor}0"]
+    tensors = ["-D__HAVE_TENSOR__=1"] if major >= 4 else []
+    return [
+        *(f"-D{macro}" for macro in _PREDEFINED),
+        f"-D__METAL_VERSION__={major}{minor}0",
+        *tensors,
+    ]
 
 
 def preprocess_flags(options: CompileOptions) -> list[str]:
@@ -85,8 +90,14 @@ def preprocess_flags(options: CompileOptions) -> list[str]:
     ]
 
 
-def compile_flags(options: CompileOptions) -> list[str]:
-    """Flags of the compiler, the same for a source and for the headers precompiled for it."""
+def compile_flags(options: CompileOptions, tensors: bool = False) -> list[str]:
+    """Flags of the compiler, the same for a source and for the headers precompiled for it.
+
+    With `tensors`, descriptors of operations are template arguments (C++20), and a subscript takes
+    several indices (C++23). Not always: what is an aggregate in Metal, a struct with a defaulted
+    constructor, is none then.
+    """
     logging = ["-DPYMETAL_LOGGING=1"] if options.enable_logging else []
     math = _MATH[options.math_mode]
-    return [*_LANGUAGE, *math, *predefined(options), *logging, f"-I{INCLUDE}"]
+    standard = ["-std=gnu++23"] if tensors else []
+    return [*_LANGUAGE, *standard, *math, *predefined(options), *logging, f"-I{INCLUDE}"]

@@ -16,6 +16,9 @@ from pymetal.source import CompileOptions, Source
 
 STDIN = "<stdin>"
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(\w*)[ \t]*(.*?)[ \t]*(?://.*|/\*[^\n]*\*/[ \t]*)?$", re.M)
+_TENSORS = re.compile(
+    r"[/<](?:metal_tensor|metal_cooperative_tensor|MetalPerformancePrimitives\.h)[>\"]"
+)
 _STANDARD = re.compile(r"<(\w+)>")
 _QUOTED = re.compile(r'[<"]([^">]+)[">]')
 
@@ -24,22 +27,24 @@ _QUOTED = re.compile(r'[<"]([^">]+)[">]')
 class Preprocessed:
     """`text` has line markers where `is_source` is False; else it is the source, unchanged.
 
-    `errors` is what clang wrote when it failed.
+    `errors` is what clang wrote when it failed. `tensors`: the source includes those of Metal 4.
     """
 
     text: str
     is_source: bool
     errors: str = ""
+    tensors: bool = False
 
 
 def preprocess(source: Source, options: CompileOptions) -> Preprocessed:
     """Expand the source's directives."""
     if _is_plain(source, options):
         text = _DIRECTIVE.sub(lambda m: m[0] if m[1] == "pragma" else " " * len(m[0]), source.text)
-        return Preprocessed(text, True)
+        return Preprocessed(text, True, tensors=_TENSORS.search(source.text) is not None)
     beside = [] if source.path is None else ["-iquote", str(source.path.absolute().parent)]
     done = find_clang().run([*preprocess_flags(options), *beside, "-"], source.text)
-    return Preprocessed(done.stdout, False, done.stderr if done.returncode != 0 else "")
+    errors = done.stderr if done.returncode != 0 else ""
+    return Preprocessed(done.stdout, False, errors, _TENSORS.search(done.stdout) is not None)
 
 
 def _is_plain(source: Source, options: CompileOptions) -> bool:

@@ -87,7 +87,9 @@ T dfdy(T);
 template <class T>
 PYMETAL_UNSUPPORTED("rendering")
 T fwidth(T);
+#if __cplusplus < 202002L // else pymetal_tensor.h has it
 template <class... T>
 struct PYMETAL_UNSUPPORTED("tensors") tensor {};
+#endif
 
 } // namespace metal

@@ -57,6 +57,7 @@ class Names:
                     self._alias(tokens, text[end - 1], i + 1, end - 1)
             elif c in ("typename", "class") and kind[i + 1] == "name" and text[i - 1] in ("<", ","):
                 self.perhaps.add(text[i + 1])
+        self.perhaps.discard("decltype")  # f<typename decltype(x)::type>
         self.variables = {
             text[i + 1]
             for i in range(tokens.count)

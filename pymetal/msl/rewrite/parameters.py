@@ -137,6 +137,10 @@ def _read(tokens: Tokens, first: int, last: int, problems: list[Problem]) -> Par
             return None
         return parameter
     called = f"kernel parameter '{name}'"
+    if not (is_pointer or is_reference) and "tensor" in kind_words:
+        feature = "tensors bound by the host"
+        problems.append(Problem(at, f"{called}: {feature} are not supported", feature))
+        return None
     if not (is_pointer or is_reference):
         message = (
             f"{called} has no attribute that gives it a value; a buffer is a pointer or reference"

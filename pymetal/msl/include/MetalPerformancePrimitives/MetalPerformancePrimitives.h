@@ -1,1 +1,1 @@
-#error unsupported Metal feature: tensors
+// <MetalPerformancePrimitives/MetalPerformancePrimitives.h>: precompiled, in pymetal_matmul2d.h.
