@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pymetal.devices import Device
 from pymetal.devices import device as pick_device
-from pymetal.errors import UnsupportedError
+from pymetal.errors import DeviceError
 
 
 @contextmanager
@@ -26,15 +26,14 @@ def capture(
     Raises
     ------
     DeviceError
-        Metal does not allow it: it needs `MTL_CAPTURE_ENABLED=1` before Python starts.
-    UnsupportedError
-        The device is not Metal's.
+        The device is not Metal's, or Metal does not allow it: it needs `MTL_CAPTURE_ENABLED=1`
+        before Python starts.
     """
     chosen = pick_device(device)
     if chosen.name != "metal":
-        raise UnsupportedError(
+        raise DeviceError(
             f"device {chosen.name!r} has no GPU to capture; use device='metal' on a Mac",
-            feature="GPU capture",
+            device=chosen.name,
         )
     with chosen.capture(path) as document:  # type: ignore[attr-defined]
         yield document

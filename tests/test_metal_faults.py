@@ -306,5 +306,5 @@ def test_faults_while_other_threads_launch_stay_with_their_launch(double, scale)
 
 
 def test_only_a_gpu_can_be_captured(double):
-    with pytest.raises(UnsupportedError, match="no GPU to capture"), pymetal.capture(device="cpu"):
+    with pytest.raises(DeviceError, match="no GPU to capture"), pymetal.capture(device="cpu"):
         pass
