@@ -114,7 +114,8 @@ def zeroed(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         raise ArgumentError(f"dtype {dtype} holds Python objects; devices share numbers only")
     size_bytes = math.prod(shape) * dtype.itemsize
     try:
-        made: Array = np.ndarray(shape, dtype, buffer=_native.Memory(size_bytes))
+        memory: Any = _native.Memory(size_bytes)
+        made: Array = np.ndarray(shape, dtype, buffer=memory)
     except (MemoryError, OverflowError, TypeError):  # TypeError: beyond 64 bits, for nanobind
         raise ArgumentError(
             f"shape {shape} of {dtype} is {size_bytes} bytes, more than memory holds"
@@ -188,7 +189,7 @@ def _borrowed(values: Any) -> Array:
                 f"it lies on another device (DLPack's device {int(kind)}, {int(number)}); move "
                 "it to the CPU first"
             )
-        borrowed = _native.Borrowed(_capsule(values))
+        borrowed: Any = _native.Borrowed(_capsule(values))
         dtype = _dlpack_dtype(*borrowed.dtype)
         if 0 in borrowed.shape:
             return np.empty(borrowed.shape, dtype)

@@ -11,6 +11,8 @@ from pathlib import Path
 from pymetal.errors import ArgumentError, FunctionNotFoundError
 from pymetal.shown import shown
 
+FIRST_FOLDER = "kernels"  # in the current folder; always searched first
+
 PathLike = str | os.PathLike[str]
 
 
@@ -77,7 +79,7 @@ def search_path(kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> lis
     named = os.environ.get("PYMETAL_KERNEL_PATH", "").split(os.pathsep)
     return [
         *map(os.fspath, kernel_dirs),
-        "kernels",
+        FIRST_FOLDER,
         *(os.path.expanduser(folder) for folder in named if folder),
     ]
 

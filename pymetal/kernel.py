@@ -45,6 +45,9 @@ class Kernel:
         self._device = device
         self._pipeline = pipeline
         self._arguments = enabled_arguments(pipeline.function, constants or {})
+        self.places_by_index = sorted(
+            range(len(self._arguments)), key=lambda place: self._arguments[place].index
+        )
         self._takes_memory = bool(self.threadgroup_arguments)
         self._limits = device.limits
         self._source_location = source_location
@@ -181,7 +184,8 @@ class Kernel:
                 if queue is not None:
                     queue.submit(self, bound)
                 else:
-                    fault = bound.launcher.launch_bound(bound)
+                    launcher: Any = bound.launcher
+                    fault = launcher.launch_bound(bound)
                     if fault is not None:
                         raise self._failed(bound, fault)
                 return bound.results
@@ -294,7 +298,8 @@ class Kernel:
         self._calls.remember(grid, threadgroup, picks, launcher, order)
 
     def _run(self, bound: _native.Bound, timeout: float | None) -> None:
-        fault = bound.launcher.launch_bound(bound, timeout)
+        launcher: Any = bound.launcher
+        fault = launcher.launch_bound(bound, timeout)
         if fault is not None:
             raise self._failed(bound, fault, timeout)
 
@@ -302,9 +307,10 @@ class Kernel:
         self, bound: _native.Bound, fault: _native.Fault, timeout: float | None = None
     ) -> Exception:
         """The error of a warm launch that failed."""
+        values: Any = bound.values
         bindings = [
             bind(self.function, argument, value, self._limits.max_buffer_bytes)
-            for argument, value in zip(self._arguments, bound.values, strict=True)
+            for argument, value in zip(self._arguments, values, strict=True)
         ]
         error: Exception = self._pipeline.fault(fault, bindings, timeout)  # type: ignore[attr-defined]
         return error

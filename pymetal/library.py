@@ -43,6 +43,7 @@ class Library(Mapping[str, Kernel]):
         self._notes = notes  # for the report of every kernel
         self._text = text
         self._kernels: dict[tuple[str, tuple[tuple[str, Any], ...]], Kernel] = {}
+        self._plain: dict[str, Kernel] = {}  # those without constants
         self._lock = ForkSafeLock()
 
     @property
@@ -63,6 +64,8 @@ class Library(Mapping[str, Kernel]):
         ArgumentError
             A constant is missing, unknown or does not fit its type.
         """
+        if constants is None and (plain := self._plain.get(name)) is not None:
+            return plain
         values = _checked_constants(
             self._compiled.function(name), {} if constants is None else constants
         )
@@ -75,6 +78,8 @@ class Library(Mapping[str, Kernel]):
                 kernel = self._kernels[key] = Kernel(
                     self._device, pipeline, values, self._location(name)
                 )
+        if not values:
+            self._plain[name] = kernel
         return kernel
 
     def _location(self, name: str) -> str:

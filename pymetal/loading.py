@@ -10,7 +10,7 @@ import os
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from pymetal.cache import digest
 from pymetal.devices import Device
 from pymetal.errors import LibraryError
-from pymetal.find import Found
+from pymetal.find import FIRST_FOLDER, Found, PathLike, find
 from pymetal.library import Library, load, read_source
 from pymetal.locks import ForkSafeLock
 from pymetal.source import CompileOptions
@@ -37,27 +37,44 @@ class _Loaded:
     """A file's library, with the stamps of all it was made of and the moment before reading."""
 
     library: Library
-    stamps: dict[Path, Stamp | None]
+    stamps: dict[str, Stamp | None]
     read_at: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self._is_trusted = all(
+            stamp is not None and self.read_at - stamp[0] / 1e9 > STAMP_SECONDS
+            for stamp in self.stamps.values()
+        )
+        self._stamps = tuple(self.stamps.items())
 
     def is_current(self) -> bool:
         """Whether the stamps prove that nothing has changed."""
-        return all(
-            stamp is not None
-            and stamp == _stamp(path)
-            and self.read_at - stamp[0] / 1e9 > STAMP_SECONDS
-            for path, stamp in self.stamps.items()
-        )
+        if not self._is_trusted:
+            return False
+        for path, stamp in self._stamps:  # noqa: SIM110 - a generator takes twice as long
+            if stamp != _stamp(path):
+                return False
+        return True
 
 
-_loaded: dict[tuple[Device, str], _Loaded] = {}
+# By path as given, and the folder that a relative one starts from.
+_loaded: dict[tuple[Device, str, str], _Loaded] = {}
+# By name, with the function to run: those found in the first folder.
+_by_name: dict[tuple[Device, str], tuple[_Loaded, str]] = {}
 _libraries: OrderedDict[tuple[Device, str], Library] = OrderedDict()
 _lock = ForkSafeLock()
 
 
+def _key(device: Device, path: str) -> tuple[Device, str, str]:
+    return (device, path, "" if path.startswith(os.sep) else os.getcwd())
+
+
 def library_of(found: Found, device: Device) -> Library:
     """The library of a kernel file as the file is now."""
-    key = (device, os.path.abspath(found.path))
+    key = _key(device, os.fspath(found.path))
+    loaded = _loaded.get(key)
+    if loaded is not None and loaded.is_current():
+        return loaded.library
     with _lock:
         loaded = _loaded.get(key)
         if loaded is None or not loaded.is_current():
@@ -65,9 +82,32 @@ def library_of(found: Found, device: Device) -> Library:
         return loaded.library
 
 
+def library_by_name(
+    name: str, kernel_dirs: Sequence[PathLike] | PathLike | None, device: Device
+) -> tuple[Library, str]:
+    """The library of the file that `name` means, as `find` says, and the function in it.
+
+    One `stat` is enough where the file lies in the first folder: it proves that the file is still
+    there and still the same, the current folder too.
+    """
+    key = (device, name)
+    known = _by_name.get(key) if kernel_dirs is None and isinstance(name, str) else None
+    if known is not None and known[0].is_current():
+        return known[0].library, known[1]
+    found = find(name, kernel_dirs)
+    library = library_of(found, device)
+    path = os.fspath(found.path)
+    loaded = _loaded.get(_key(device, path))
+    is_first = os.path.dirname(path) == FIRST_FOLDER and found.path.suffix == ".metal"
+    if kernel_dirs is None and is_first and loaded is not None and loaded.library is library:
+        _by_name[key] = loaded, found.function
+    return library, found.function
+
+
 def forget() -> None:
     """Drop every library from memory, as in a new process."""
     with _lock:
+        _by_name.clear()
         _loaded.clear()
         _libraries.clear()
 
@@ -75,7 +115,7 @@ def forget() -> None:
 def _load(found: Found, device: Device) -> _Loaded:
     read_at = time.time()
     if found.path.suffix == ".metallib":
-        stamps = {found.path: _stamp(found.path)}
+        stamps = {str(found.path): _stamp(str(found.path))}
         content = found.path.read_bytes()
         library = _remembered(
             (device, digest(str(found.path), content)), lambda: load(found.path, device=device)
@@ -85,11 +125,11 @@ def _load(found: Found, device: Device) -> _Loaded:
     from pymetal.msl import local_includes
 
     options = CompileOptions()
-    stamps = {found.path: _stamp(found.path)}
+    stamps = {str(found.path): _stamp(str(found.path))}
     source = read_source(found.path)
     contents = [source.text]
     for path, text in local_includes(source, options).items():
-        stamps[path] = _stamp(path)
+        stamps[str(path)] = _stamp(str(path))
         contents.append(text)
 
     def compile_or_load() -> Library:
@@ -100,7 +140,7 @@ def _load(found: Found, device: Device) -> _Loaded:
         compiled = device.library_from_source(source, options)
         return Library(device, compiled, str(found.path), notes, source.text)
 
-    key = (device, digest(str(found.path.absolute()), *map(str, stamps), *contents))
+    key = (device, digest(str(found.path.absolute()), *stamps, *contents))
     return _Loaded(_remembered(key, compile_or_load), stamps, read_at)
 
 
@@ -130,7 +170,7 @@ def _precompiled(
         return None
     try:
         library = _remembered(
-            (device, digest(str(path), _stamp(path))), lambda: load(path, device=device)
+            (device, digest(str(path), _stamp(str(path)))), lambda: load(path, device=device)
         )
     except LibraryError as error:
         notes.append(f"compiled from source: {error}")
@@ -155,7 +195,7 @@ def _is_edited(path: Path, contents: list[str]) -> bool:
     return len(contents) > 1 or built.get(path.name) != sha256(contents[0].encode()).hexdigest()
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: str) -> Stamp | None:
     """What changes when a file does; None where there is no file."""
     try:
         stat = os.stat(path)

@@ -71,16 +71,12 @@ class Queue:
 
     def submit(self, kernel: Kernel, work: Work) -> None:
         """Add a launch; `kernel(..., queue=queue)` does."""
+        if self._batch is not None and self._batch_owner == threading.get_ident():
+            self._batch.append((kernel, work))  # only this thread ends the batch
+            return
         with self._changed:
             self._check_open()
-            if self._error is not None:
-                return
-            self._submitted += 1
-            if self._batch is not None and self._batch_owner == threading.get_ident():
-                self._batch.append((kernel, work))
-            else:
-                self._waiting.append((kernel, work))
-                self._start()
+            self._add([(kernel, work)])
 
     @contextmanager
     def batch(self) -> Iterator[Queue]:
@@ -97,17 +93,12 @@ class Queue:
         try:
             yield self
         except BaseException:
-            with self._changed:
-                self._batch = None
-                self._submitted -= len(gathered)
+            self._batch = None
             raise
         with self._changed:
             self._batch = None
-            if self._error is not None:
-                self._submitted -= len(gathered)
-                gathered = []
-            self._waiting.extend(gathered)
-            self._start()
+            self._check_open()
+            self._add(gathered)
 
     def wait(self, timeout: float | None = None) -> list[Launch]:
         """Wait for all launches; give those done since the last `wait`, in order.
@@ -198,11 +189,15 @@ class Queue:
         if self._batch is not None and self._batch_owner == threading.get_ident():
             raise LaunchError("the batch has not started: wait after its `with`")
 
-    def _start(self) -> None:
+    def _add(self, launches: list[tuple[Kernel, Work]]) -> None:
         """Called with the lock."""
-        if self._thread is None and self._waiting:
+        if self._error is not None or not launches:
+            return
+        self._submitted += len(launches)
+        self._waiting.extend(launches)
+        if self._thread is None:
             self._thread = threading.Thread(target=_serve, args=(self,), name="pymetal.Queue")
-            self._thread.daemon = True  # `_at_exit` ends it, in the midst of a long launch too
+            self._thread.daemon = True  # `_at_exit` waits for it, after the last Python code
             self._thread.start()
         self._changed.notify_all()
 
@@ -248,16 +243,19 @@ def _serve(queue: Queue) -> None:
 
 
 def _run(taken: list[tuple[Kernel, Work]]) -> tuple[list[Launch], BaseException | None]:
-    kernel, work = taken[0]
-    if isinstance(work, _native.Bound):
-        seconds, fault = _native.Pipeline.launch_all([bound for _, bound in taken])
-        records = [Launch(kernel.name, s) for (kernel, _), s in zip(taken, seconds, strict=False)]
+    bounds = [work for _, work in taken if isinstance(work, _native.Bound)]
+    if bounds:  # then all of them are
+        seconds, fault = _native.Pipeline.launch_all(bounds)
+        names = [kernel.name for kernel, _ in taken]
+        records = list(map(Launch, names, seconds))
         if fault is None:
             return records, None
-        kernel, work = taken[len(records) - 1]
-        return records[:-1], kernel._failed(work, fault)
+        failed = len(records) - 1
+        return records[:-1], taken[failed][0]._failed(bounds[failed], fault)
+    ((kernel, run),) = taken
+    assert not isinstance(run, _native.Bound)
     started = time.perf_counter()
-    work()
+    run()
     measured = kernel.last_gpu_seconds
     return [Launch(kernel.name, measured or time.perf_counter() - started)], None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from pymetal.air.function import Argument
 from pymetal.devices import Device
 from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError
-from pymetal.find import PathLike, find
+from pymetal.find import PathLike
 from pymetal.kernel import Kernel
 from pymetal.library import Constants
-from pymetal.loading import library_of
+from pymetal.loading import library_by_name
 from pymetal.results import output
 
 
@@ -82,16 +83,19 @@ def run_metal_kernel(
     if not isinstance(inputs, (list, tuple)):
         raise ArgumentError(f"inputs is a list of values, got {type(inputs).__name__}: write [x]")
     chosen = pick_device(device)
-    if sanitizer.wanted(check) and chosen.name == "metal":
+    if chosen.name == "metal" and sanitizer.wanted(check):
         warnings.warn("checks run on the software device, not on Metal's", stacklevel=2)
         chosen = pick_device("cpu")
-    found = find(name, kernel_dirs)
-    kernel = library_of(found, chosen).kernel(found.function, constants)
-    values = in_declared_order(
-        kernel, [output(s, d) for s, d in zip(shapes, dtypes, strict=True)], inputs
-    )
-    results = kernel.launch(
-        values, grid_size, threadgroup_size, threadgroup_memory, timeout=timeout, check=check
+    library, function = library_by_name(name, kernel_dirs, chosen)
+    kernel = library.kernel(function, constants)
+    values = in_declared_order(kernel, list(map(output, shapes, dtypes)), inputs)
+    results = kernel(
+        *values,
+        grid=grid_size,
+        threadgroup=threadgroup_size,
+        threadgroup_memory=threadgroup_memory,
+        timeout=timeout,
+        check=check,
     )
     return (results,) if isinstance(output_shape, list) and len(shapes) == 1 else results
 
@@ -127,19 +131,20 @@ def in_declared_order(
             f"{kernel.name} has {_count(arguments, 'argument')}, too few for "
             f"{len(outputs)} outputs\n{kernel}"
         )
-    by_index = sorted(range(len(arguments)), key=lambda i: arguments[i].index)
-    written = set(by_index[: len(outputs)])
-    rest = [argument for i, argument in enumerate(arguments) if i not in written]
-    if len(inputs) != len(rest):
+    places = list(zip(kernel.places_by_index, outputs, strict=False))
+    if len(places) > 1:
+        places.sort(key=itemgetter(0))
+    if len(inputs) + len(outputs) != len(arguments):
+        written = {place for place, _ in places}
+        rest = [argument for i, argument in enumerate(arguments) if i not in written]
         raise ArgumentError(
             f"{kernel.name} takes {_count(rest, 'input')} beside its "
             f"{'output' if len(outputs) == 1 else 'outputs'}, got {len(inputs)}\n{kernel}"
         )
-    values: list[Any] = [None] * len(arguments)
-    for i, marker in zip(by_index, outputs, strict=False):
-        values[i] = marker
-    left = iter(inputs)
-    return [next(left) if value is None else value for value in values]
+    values = [*inputs]
+    for place, marker in places:
+        values.insert(place, marker)
+    return values
 
 
 def _count(arguments: Sequence[Argument], noun: str) -> str:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pymetal import ArgumentError, FunctionNotFoundError
+from pymetal import ArgumentError, FunctionNotFoundError, run_metal_kernel
 from pymetal.find import find, shipped_dir
 
 
@@ -85,3 +85,18 @@ def test_what_is_no_name_is_refused(kernels, name):
 def test_a_name_that_is_no_string_is_refused(kernels):
     with pytest.raises(ArgumentError, match="a kernel's name is a string, got int"):
         find(5)
+
+
+def test_another_current_folder_has_another_kernel_of_the_name(tmp_path, monkeypatch):
+    for value in (1, 2):
+        folder = tmp_path / str(value) / "kernels"
+        folder.mkdir(parents=True)
+        path = folder / "fill.metal"
+        path.write_text(f"kernel void fill(device float* out) {{ out[0] = {value}; }}")
+        os.utime(path, (1e9, 1e9))  # old enough to be trusted, and no help in telling them apart
+    for value in (1, 1, 2, 2, 1):
+        monkeypatch.chdir(tmp_path / str(value))
+        assert run_metal_kernel("fill", [], 1, 1, 1)[0] == value
+    (tmp_path / "1" / "kernels" / "fill.metal").unlink()
+    with pytest.raises(FunctionNotFoundError):
+        run_metal_kernel("fill", [], 1, 1, 1)
