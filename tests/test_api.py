@@ -350,3 +350,16 @@ def test_a_kernel_of_a_file_names_its_line(tmp_path, device):
     path.write_text("// a comment\nkernel void k(device float* x) { x[0] = 1; }\n")
     kernel = pymetal.compile(path, device=device).k
     assert kernel.source_location == f"{path}:2"
+
+
+def test_the_environment_is_heeded_by_warm_calls_too(library, monkeypatch):
+    def call():
+        return library.scale(output(8), X, 1.0, 8, grid=8, threadgroup=8)
+
+    call()
+    for variable in ("PYMETAL_TIMEOUT", "PYMETAL_CHECK"):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "nonsense")
+            with pytest.raises(pymetal.DeviceError, match=f"{variable} is 'nonsense'"):
+                call()
+        np.testing.assert_array_equal(call(), X)
