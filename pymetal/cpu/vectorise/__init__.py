@@ -36,8 +36,8 @@ from pymetal.cpu.vectorise.walk import Walker
 # More would take LLVM longer than a user waits: a canonical function's instructions, and lines of
 # vector code.
 _MAX_INSTRUCTIONS = 12_000
-_MAX_LINES = 30_000
-_MAX_LINES_OF_BOTH = 8_000  # beyond, one copy does for full simdgroups, too
+_MAX_LINES = 15_000
+_MAX_LINES_OF_BOTH = 4_000  # beyond, one copy does for full simdgroups, too
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
     masked = parameter_shapes(canonical, layout if layout.regular else None)
     shapes = kernel.shapes(masked)
     copies = [kernel.copy("masked", shapes, masked, helpers)]
-    lines = copies[0].count("\n")
+    lines = _weight(copies[0])
     if lines > _MAX_LINES:
         raise NotVectorised(f"{lines} lines of vector code, more than {_MAX_LINES}")
     full = None
@@ -86,6 +86,11 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
         kernel.suspends,
         layout.axis,
     )
+
+
+def _weight(text: str) -> int:
+    """Lines, as LLVM feels them: its vectors of bfloat are taken apart element by element."""
+    return text.count("\n") + 6 * text.count("x bfloat>")
 
 
 class _Kernel:

@@ -20,34 +20,43 @@ _SCALAR_OPERANDS = {"abs": 1, "ctlz": 1, "cttz": 1, "is.fpclass": 1, "powi": 1}
 # half and bfloat: computed in float, rounded once
 
 
-def widen(e: Emitter, vector: str, type_: str, count: int = LANES) -> str:
+def widen(e: Emitter, vector: str, type_: str) -> str:
     """half or bfloat -> float."""
-    text = f"<{count} x {type_}>"
-    floats = f"<{count} x float>"
+    text, floats = wide(type_), wide("float")
     if type_ == "half":
         return e.let(f"fpext {text} {vector} to {floats}")
-    bits = e.let(f"bitcast {text} {vector} to <{count} x i16>")
-    long = e.let(f"zext <{count} x i16> {bits} to <{count} x i32>")
-    high = e.let(f"shl <{count} x i32> {long}, splat (i32 16)")
-    return e.let(f"bitcast <{count} x i32> {high} to {floats}")
+    bits = e.let(f"bitcast {text} {vector} to {wide('i16')}")
+    long = e.let(f"zext {wide('i16')} {bits} to {wide('i32')}")
+    high = e.let(f"shl {wide('i32')} {long}, splat (i32 16)")
+    return e.let(f"bitcast {wide('i32')} {high} to {floats}")
 
 
-def shorten(e: Emitter, vector: str, type_: str, count: int = LANES) -> str:
+def shorten(e: Emitter, vector: str, type_: str) -> str:
     """float -> half or bfloat, to nearest even."""
-    text = f"<{count} x {type_}>"
-    floats, integers = f"<{count} x float>", f"<{count} x i32>"
+    text, floats = wide(type_), wide("float")
     if type_ == "half":
         return e.let(f"fptrunc {floats} {vector} to {text}")
-    bits = e.let(f"bitcast {floats} {vector} to {integers}")
-    odd = e.let(f"and {integers} {e.let(f'lshr {integers} {bits}, splat (i32 16)')}, splat (i32 1)")
-    bias = e.let(f"add {integers} {odd}, splat (i32 32767)")
-    rounded = e.let(f"add {integers} {bits}, {bias}")
-    nan = e.let(f"fcmp uno {floats} {vector}, {vector}")
-    quiet = e.let(f"or {integers} {bits}, splat (i32 4194304)")
-    chosen = e.let(f"select <{count} x i1> {nan}, {integers} {quiet}, {integers} {rounded}")
-    high = e.let(f"lshr {integers} {chosen}, splat (i32 16)")
-    short = e.let(f"trunc {integers} {high} to <{count} x i16>")
-    return e.let(f"bitcast <{count} x i16> {short} to {text}")
+    # A function: inline, kernels in bfloat would be mostly this, and take long to compile.
+    e.helpers.definitions["shorten.bfloat"] = _SHORTEN_BFLOAT
+    return e.let(f"call {text} @shorten.bfloat({floats} {vector})")
+
+
+_SHORTEN_BFLOAT = f"""define internal <{LANES} x bfloat> @shorten.bfloat(<{LANES} x float> %x) \
+noinline nounwind memory(none) {{
+  %bits = bitcast <{LANES} x float> %x to <{LANES} x i32>
+  %upper = lshr <{LANES} x i32> %bits, splat (i32 16)
+  %odd = and <{LANES} x i32> %upper, splat (i32 1)
+  %bias = add <{LANES} x i32> %odd, splat (i32 32767)
+  %rounded = add <{LANES} x i32> %bits, %bias
+  %nan = fcmp uno <{LANES} x float> %x, %x
+  %quiet = or <{LANES} x i32> %bits, splat (i32 4194304)
+  %chosen = select <{LANES} x i1> %nan, <{LANES} x i32> %quiet, <{LANES} x i32> %rounded
+  %high = lshr <{LANES} x i32> %chosen, splat (i32 16)
+  %short = trunc <{LANES} x i32> %high to <{LANES} x i16>
+  %result = bitcast <{LANES} x i16> %short to <{LANES} x bfloat>
+  ret <{LANES} x bfloat> %result
+}}
+"""
 
 
 def narrow(e: Emitter, i: Instruction) -> str:
