@@ -61,7 +61,8 @@ extern "C" {
 const pymetal::cpu::ThreadContext* pymetal_thread();
 
 // Threadgroup barrier. `lanes`: those of the calling simdgroup that reached it; thread fibers pass
-// their own as all ones. A barrier without memory flags adds pymetal::cpu::kLooseBarrier to its site.
+// their own as all ones. A barrier without memory flags adds pymetal::cpu::kLooseBarrier to its
+// site.
 void pymetal_barrier(uint32_t site, uint32_t lanes);
 
 // Cross-lane operation of a thread fiber: `operation` and `type` as in simdgroup.h, `width` 32

@@ -41,6 +41,8 @@ void log(const char* subsystem, const char* category, uint32_t type, const char*
 
 } // namespace
 
-void add_log_symbols(SymbolTable& table) { table.add("pymetal_log", log); }
+void add_log_symbols(SymbolTable& table) {
+    table.add("pymetal_log", log);
+}
 
 } // namespace pymetal::cpu

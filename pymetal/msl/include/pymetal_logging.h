@@ -39,10 +39,9 @@ METAL_FUNC ulong log_word(T value) {
         return ulong(long(value));
 }
 template <class T>
-inline constexpr ulong log_kind_of =
-    same<T, float> || same<T, half> || same<T, bfloat> ? log_float
-    : __is_signed(T)                                   ? log_signed
-                                                       : log_unsigned;
+inline constexpr ulong log_kind_of = same<T, float> || same<T, half> || same<T, bfloat> ? log_float
+                                     : __is_signed(T) ? log_signed
+                                                      : log_unsigned;
 template <class A>
 METAL_FUNC void log_put(ulong* words, int& count, const A& argument) {
     typedef typename vector_traits<A>::element element;

@@ -157,8 +157,8 @@ METAL_FUNC auto element_of(const Tensor& tensor, int row, int column) {
     if constexpr (is_cooperative<Tensor>) {
         if constexpr (Tensor::capacity == Tensor::fragments * 8) {
             // From the lane that holds it: every element of the fragment is offered.
-            const int lane = (row & 3) << 1 | (row & 4) << 2 | (column >> 2 & 1) |
-                             (column >> 3 & 1) << 3;
+            const int lane =
+                (row & 3) << 1 | (row & 4) << 2 | (column >> 2 & 1) | (column >> 3 & 1) << 3;
             const int index = (row >> 3 & 1) * 4 + (column & 3);
             const int fragment = row / 16 * Tensor::across + column / 16;
             T result = T(0);
