@@ -120,7 +120,9 @@ void bind_descriptions(nb::module_& module) {
 } // namespace
 
 void bind_metal(nb::module_& module) {
-    failure_type = PyErr_NewException("pymetal._native.MetalFailure", PyExc_RuntimeError, nullptr);
+    // Named after the module as it is called now: the stubs leave out what seems another's.
+    const auto name = nb::cast<std::string>(module.attr("__name__")) + ".MetalFailure";
+    failure_type = PyErr_NewException(name.c_str(), PyExc_RuntimeError, nullptr);
     module.attr("MetalFailure") = nb::handle(failure_type);
     nb::register_exception_translator(raise_failure);
     bind_descriptions(module);
