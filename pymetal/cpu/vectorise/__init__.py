@@ -90,7 +90,7 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
 
 def _weight(text: str) -> int:
     """Lines, as LLVM feels them: its vectors of bfloat are taken apart element by element."""
-    return text.count("\n") + 6 * text.count("x bfloat>")
+    return text.count("\n") + 2 * text.count("x bfloat>")
 
 
 class _Kernel:

@@ -225,27 +225,44 @@ class Emitter:
         steps = numbers(type_, [_wrap(o, bits) for o in offsets])
         return self.let(f"add {wide(type_)} {vector}, {steps}")
 
+    def as_integers(self, type_: str, vector: str) -> tuple[str, str]:
+        """A vector of bfloat as one of i16, which LLVM does not take apart; others as they are."""
+        if type_ != wide("bfloat"):
+            return type_, vector
+        return wide("i16"), self.let(f"bitcast {type_} {vector} to {wide('i16')}")
+
+    def keep(self, type_: str, value: str, slot: str) -> None:
+        """Store a value in a stack slot."""
+        type_, value = self.as_integers(type_, value)
+        self.do(f"store {type_} {value}, ptr {slot}")
+
+    def take(self, type_: str, slot: str) -> str:
+        """Load a value from a stack slot."""
+        if type_ != wide("bfloat"):
+            return self.let(f"load {type_}, ptr {slot}")
+        whole = self.let(f"load {wide('i16')}, ptr {slot}")
+        return self.let(f"bitcast {wide('i16')} {whole} to {type_}")
+
     def define(self, i: Instruction, text: str) -> None:
         """`text` is the result of `i`: a scalar for a pattern, else a vector."""
         self.known[i.name] = text
         if i.name in self._crossing:
-            self.do(f"store {self.stored_type(i.name, i.type)} {text}, ptr {self.slot(i.name)}")
+            self.keep(self.stored_type(i.name, i.type), text, self.slot(i.name))
 
     def slot(self, name: str, kind: str = "") -> str:
         """The stack slot of a value, or of a phi on its way (`kind` "phi")."""
         key = name + kind
         if key not in self._slots:
             type_ = self.definitions[name].type
-            self._slots[key] = self.stack(self.stored_type(name, type_))
+            stored = self.stored_type(name, type_)
+            self._slots[key] = self.stack(stored.replace("x bfloat", "x i16"))
         return self._slots[key]
 
     def _fetch(self, name: str, type_: Type) -> str:
         if name not in self.definitions:  # a parameter
             return self.parameter(name)
         if name not in self.known:
-            self.known[name] = self.let(
-                f"load {self.stored_type(name, type_)}, ptr {self.slot(name)}"
-            )
+            self.known[name] = self.take(self.stored_type(name, type_), self.slot(name))
         return self.known[name]
 
     def parameter(self, name: str) -> str:

@@ -62,6 +62,13 @@ noinline nounwind memory(none) {{
 def narrow(e: Emitter, i: Instruction) -> str:
     """An instruction on half or bfloat vectors."""
     source, result = i.operands[-1].type.text, i.type.text
+    if i.opcode == "select" and result == "bfloat":
+        condition, *both = i.operands
+        type_ = wide("bfloat")
+        integers, a = e.as_integers(type_, e.vector(both[0]))
+        b = e.as_integers(type_, e.vector(both[1]))[1]
+        chosen = e.let(f"select {wide('i1')} {e.vector(condition)}, {integers} {a}, {integers} {b}")
+        return e.let(f"bitcast {integers} {chosen} to {type_}")
     if i.opcode in ("select", "freeze", "bitcast"):
         return e.vector_of(i)
     operands = [

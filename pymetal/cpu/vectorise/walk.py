@@ -110,7 +110,7 @@ class Walker:
         e.begin(block.name, mask)
         for phi in block.phis:
             type_ = e.stored_type(phi.name, phi.type)
-            e.define(phi, e.let(f"load {type_}, ptr {e.slot(phi.name, 'phi')}"))
+            e.define(phi, e.take(type_, e.slot(phi.name, "phi")))
         for instruction in block.instructions[:-1]:
             if instruction.opcode != "phi":
                 self.lower(e, instruction)
@@ -212,7 +212,7 @@ class Walker:
                 continue
             type_ = e.stored_type(phi.name, phi.type)
             slot = e.slot(phi.name, "phi")
-            text = self.phi_value(phi, value)
+            type_, text = e.as_integers(type_, self.phi_value(phi, value))
             if mask is not None and e.shapes.shapes[phi.name] is None:
                 old = e.let(f"load {type_}, ptr {slot}")
                 chosen, lanes = mask, MASK
