@@ -205,11 +205,11 @@ def test_threadgroup_variables_of_each_instance_are_apart():
 def test_builtins_travel_by_value_and_the_module_says_who_wrote_it():
     entry = compile_text(
         "kernel void k(device bool4* m, uint3 a [[thread_position_in_grid]],"
-        " ushort2 b [[thread_position_in_threadgroup]]) {}"
+        " ushort3 b [[thread_position_in_threadgroup]]) {}"
     ).entry("k")
     text = Module(entry.bitcode).text
     assert (
-        "define dso_local void @k(ptr noundef %0, <3 x i32> noundef %1, <2 x i16> noundef %2)"
+        "define dso_local void @k(ptr noundef %0, <3 x i32> noundef %1, <3 x i16> noundef %2)"
         in text
     )
     assert '"PyMetal metal version' in text

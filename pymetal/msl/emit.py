@@ -45,7 +45,7 @@ def emit(
         entries += [(name, symbol) for name in function.names]
         text = _rename(text, function.symbol, symbol)
         kernels.append(kernel_node(writer, function, symbol, symbols, program, reporter))
-    constants = constant_nodes(writer, annotations, program)
+    constants = constant_nodes(writer, annotations, program, reporter)
     reporter.raise_errors()
     writer.named("air.kernel", kernels)
     if constants:
@@ -82,7 +82,19 @@ def _refuse_variables(text: str, program: Program, reporter: Reporter) -> None:
     initialised = set(re.findall(r"store [^\n]*, ptr @([-\w.$]+)", _initialisers(text)))
     for match in _GLOBAL.finditer(text):
         name = match["name"]
-        if name.startswith("llvm.") or f'section "{SECTION}"' in match["rest"]:
+        if f'section "{SECTION}"' in match["rest"]:
+            size = _size_bytes(match["rest"])
+            if size > _MAX_THREADGROUP_BYTES:
+                plain = _plain_name(name)
+                at = next(
+                    (i for i in range(program.tokens.count) if program.tokens.text[i] == plain), 0
+                )
+                message = (
+                    f"threadgroup variable '{plain}' has {size} bytes; a threadgroup has 32768"
+                )
+                reporter.add(at, program, message)
+            continue
+        if name.startswith("llvm."):
             continue
         if name in initialised or "section" in match["rest"]:
             continue
@@ -95,6 +107,21 @@ def _refuse_variables(text: str, program: Program, reporter: Reporter) -> None:
             f"variable '{plain}' outlives a thread: it must be in the constant or threadgroup "
             "address space",
         )
+
+
+_MAX_THREADGROUP_BYTES = 32 * 1024
+_SIZES = {"i8": 1, "i16": 2, "half": 2, "bfloat": 2, "i32": 4, "float": 4, "i64": 8, "ptr": 8}
+
+
+def _size_bytes(type_: str) -> int:
+    """The size of arrays of scalars and vectors that `type_` starts with; 0 for others."""
+    match = re.match(r"((?:\[\d+ x )*)(?:<(\d+) x )?(\w+)", type_)
+    if match is None or match[3] not in _SIZES:
+        return 0
+    size = _SIZES[match[3]] * int(match[2] or 1)
+    for count in re.findall(r"\d+", match[1]):
+        size *= int(count)
+    return size
 
 
 def _initialisers(text: str) -> str:

@@ -44,7 +44,41 @@ def preprocess(source: Source, options: CompileOptions) -> Preprocessed:
     beside = [] if source.path is None else ["-iquote", str(source.path.absolute().parent)]
     done = find_clang().run([*preprocess_flags(options), *beside, "-"], source.text)
     errors = done.stderr if done.returncode != 0 else ""
+    errors = errors or _outside(done.stdout, source, options) or _embedded(source)
     return Preprocessed(done.stdout, False, errors, _TENSORS.search(done.stdout) is not None)
+
+
+_ENTERED = re.compile(r'^# (\d+) "([^"]*)"((?: \d)*)$', re.M)
+_EMBED = re.compile(r"^[ \t]*#[ \t]*embed\b", re.M)
+
+
+def _outside(text: str, source: Source, options: CompileOptions) -> str:
+    """An error for the first include that leaves the source's folder and the include folders."""
+    roots = [INCLUDE, *(folder.resolve() for folder in options.include_dirs)]
+    if source.path is not None:
+        roots.append(source.path.resolve().parent)
+    at = (STDIN, 1)
+    before = 0
+    for match in _ENTERED.finditer(text):
+        line, name = int(match[1]), match[2]
+        if " 1" in match[3] and not name.startswith("<"):
+            path = Path(name).resolve()
+            if not any(path.is_relative_to(root) for root in roots):
+                included = at[1] + text.count("\n", before, match.start())
+                return (
+                    f"{at[0]}:{included}:1: error: '{name}' lies outside the include folders; "
+                    "name its folder in include_dirs\n"
+                )
+        at, before = (name, line), match.end() + 1
+    return ""
+
+
+def _embedded(source: Source) -> str:
+    match = _EMBED.search(source.text)
+    if match is None:
+        return ""
+    line = source.text.count("\n", 0, match.start()) + 1
+    return f"{STDIN}:{line}:1: error: '#embed' is not supported in Metal\n"
 
 
 def _is_plain(source: Source, options: CompileOptions) -> bool:

@@ -62,6 +62,7 @@ def kernel_node(
             nodes.append(writer.node(*head, quoted(f"air.{parameter.builtin}"), *names))
         else:
             nodes.append(writer.node(*head, *_buffer(writer, argument), *names))
+    _check_positions(arguments, program, reporter)
     limits = []
     if limit > 0:
         limits = [writer.node(quoted("air.max_work_group_size"), f"i32 {limit}")]
@@ -163,6 +164,33 @@ def _check_builtin(argument: _Argument, program: Program, reporter: Reporter) ->
         )
 
 
+def _check_positions(arguments: list[_Argument], program: Program, reporter: Reporter) -> None:
+    """Positions and sizes have the same number of components, one to three, in one kernel."""
+    first: _Argument | None = None
+    for argument in arguments:
+        words = argument.parameter.builtin.split("_")
+        if (
+            argument.parameter.kind != "builtin"
+            or not {"position", "threads", "threadgroups"} & {*words[:3]}
+            or "index" in words
+        ):
+            continue
+        if first is None:
+            first = argument
+        elif _lanes(first.type_name) != _lanes(argument.type_name):
+            reporter.add(
+                argument.parameter.token,
+                program,
+                f"'{argument.parameter.name}' is '{argument.type_name}', but "
+                f"'{first.parameter.name}' is '{first.type_name}': the positions and sizes of a "
+                "kernel have as many components each",
+            )
+
+
+def _lanes(type_name: str) -> str:
+    return type_name[-1] if type_name[-1] in "234" else ""
+
+
 def _buffer(writer: MetadataWriter, argument: _Argument) -> list[str]:
     parameter = argument.parameter
     access = "air.read_write"
@@ -226,14 +254,21 @@ def constant_symbols(annotations: list[Annotation], program: Program) -> dict[st
 
 
 def constant_nodes(
-    writer: MetadataWriter, annotations: list[Annotation], program: Program
+    writer: MetadataWriter, annotations: list[Annotation], program: Program, reporter: Reporter
 ) -> list[str]:
     nodes = []
+    taken: dict[object, str] = {}
     for annotation in annotations:
         if annotation.kind == "air.function_constant":
             number, index = annotation.values[0], annotation.values[1]
             assert isinstance(number, int)
             constant = program.constants[number]
+            other = taken.setdefault(index, constant.name)
+            if other != constant.name:
+                message = (
+                    f"function constants '{other}' and '{constant.name}' both have index {index}"
+                )
+                reporter.add(constant.token, program, message)
             name, _ = _type(iter(annotation.values[2:]))
             required = f"i1 {'false' if constant.is_optional else 'true'}"
             symbol = f"ptr @{annotation.target}"

@@ -15,6 +15,7 @@ from pymetal.msl.rewrite import (
     constants,
     duplicates,
     forbidden,
+    functions,
     kernels,
     literals,
     masks,
@@ -50,10 +51,11 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     tokens = Tokens(text)
     problems: list[Problem] = forbidden.find(tokens)
     declarations = [d for top in find_declarations(tokens) for d in top.walk()]
+    functions.check(tokens, declarations, problems)
     names = Names(tokens, declarations)
     found = kernels.rewrite(tokens, declarations, names, requested, problems)
     declared = constants.rewrite(tokens, declarations, problems)
-    threadgroup.rewrite(tokens, problems)
+    threadgroup.rewrite(tokens, declarations, problems)
     masks.rewrite(tokens, names)
     vectors.rewrite(tokens, names)
     braces.rewrite(tokens)

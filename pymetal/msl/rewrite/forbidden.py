@@ -5,6 +5,8 @@ Types that are not supported (textures, ...) are declared in the headers, which 
 
 from __future__ import annotations
 
+import re
+
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
 
@@ -18,7 +20,16 @@ _NOT_METAL = {
     "throw": "exceptions are not supported in Metal",
     "try": "exceptions are not supported in Metal",
     "goto": "'goto' is not supported in Metal",
+    "asm": "inline assembly is not supported in Metal",
+    "__asm": "inline assembly is not supported in Metal",
+    "__asm__": "inline assembly is not supported in Metal",
 }
+# clang's own functions that reach the host, or that no engine could run.
+_HOST = re.compile(
+    r"__builtin_(?:trap|debugtrap|verbose_trap|abort|printf|alloca\w*|return_address|frame_address"
+    r"|setjmp|longjmp|va_\w+|apply\w*|eh_\w+|unwind_\w+|ia32_\w+|dump_struct|coro_\w+"
+    r"|operator_new|operator_delete|thread_pointer|readcyclecounter)|__nv\w*_\w+|__syscall\w*"
+)
 _STAGES = {
     "vertex": "vertex functions",
     "fragment": "fragment functions",
@@ -34,10 +45,20 @@ def find(tokens: Tokens) -> list[Problem]:
     problems = []
     text, kind = tokens.text, tokens.kind
     for i in range(tokens.count):
+        if text[i] == "..." and text[i - 1] == "," and text[i + 1] == ")":
+            before_name = tokens.partner[i + 1] - 1
+            if kind[before_name] == "name" and text[before_name] not in ("decltype", "catch"):
+                problems.append(Problem(i, "functions with '...' are not supported in Metal"))
         if kind[i] != "name":
             continue
         word, before = text[i], text[i - 1] if i else ""
-        if word in _NOT_METAL:
+        if _HOST.fullmatch(word):
+            problems.append(Problem(i, f"'{word}' is not Metal"))
+        elif word == "delete" and before not in ("=", "operator"):
+            problems.append(Problem(i, "'delete' is not supported in Metal"))
+        elif word == "extern" and text[i + 1].startswith('"'):
+            problems.append(Problem(i, "functions of other languages are not supported in Metal"))
+        elif word in _NOT_METAL:
             if before != "operator" and before not in (".", "->"):
                 problems.append(Problem(i, _NOT_METAL[word]))
         elif word in _STAGES and _is_stage(tokens, i):

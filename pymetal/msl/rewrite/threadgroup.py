@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pymetal.msl.declarations import Declaration
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
 
@@ -9,8 +12,13 @@ SECTION = "air.threadgroup"
 _STATIC = f'static __attribute__((section("{SECTION}")))'
 
 
-def rewrite(tokens: Tokens, problems: list[Problem]) -> None:
+def rewrite(tokens: Tokens, declarations: Sequence[Declaration], problems: list[Problem]) -> None:
     """Rewrite `threadgroup T x[N];`; pointers and references to threadgroup memory stay locals."""
+    kernels = [
+        range(d.body, tokens.partner[d.body])
+        for d in declarations
+        if d.body != -1 and "kernel" in tokens.text[d.start : d.head_end]
+    ]
     for i in range(tokens.count):
         if tokens.text[i] == "threadgroup" and _starts_declaration(tokens, i):
             end = _declarator_end(tokens, i + 1)
@@ -25,6 +33,10 @@ def rewrite(tokens: Tokens, problems: list[Problem]) -> None:
                     "its memory is shared by the threadgroup"
                 )
                 problems.append(Problem(end, message))
+            qualifies_this = tokens.text[i - 1] == ")" and tokens.text[i + 1] in (":", "{", ";")
+            if not qualifies_this and not any(i in body for body in kernels):
+                message = "variables in threadgroup memory are declared in kernels only"
+                problems.append(Problem(i, message))
             tokens.replace(i, _STATIC)
 
 

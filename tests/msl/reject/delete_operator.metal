@@ -1,0 +1,9 @@
+// Metal Shading Language Specification, section 1.4.4, C++ restrictions: new and delete.
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device float* out [[buffer(0)]]) {
+  thread float* p = nullptr;
+  delete p;  // refused
+  out[0] = 0;
+}

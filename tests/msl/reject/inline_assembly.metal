@@ -1,0 +1,8 @@
+// keeps a kernel in its box.
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device float* out [[buffer(0)]]) {
+  asm volatile("nop");  // refused
+  out[0] = 1;
+}

@@ -1,0 +1,5 @@
+// Metal Shading Language Specification, section 5.2.3.6, Kernel Function Input Attributes.
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device float* out [[buffer(0)]], uint2 p [[thread_index_in_simdgroup]]) { out[0] = p.x; }  // refused
