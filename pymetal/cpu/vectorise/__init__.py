@@ -37,7 +37,7 @@ from pymetal.cpu.vectorise.walk import Walker
 # vector code.
 _MAX_INSTRUCTIONS = 12_000
 _MAX_LINES = 15_000
-_MAX_LINES_OF_BOTH = 4_000  # beyond, one copy does for full simdgroups, too
+_MAX_LINES_OF_BOTH = 8_000  # beyond, one copy does for full simdgroups, too
 
 
 @dataclass(frozen=True)
