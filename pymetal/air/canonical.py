@@ -24,6 +24,7 @@ import llvmlite.binding as llvm
 from pymetal.air import constants, threadgroup
 from pymetal.air.function import Function
 from pymetal.air.intrinsics import is_known
+from pymetal.air.llvm_module import parse_assembly
 from pymetal.air.module import Module
 from pymetal.air.normalise import define_arithmetic, define_intrinsics, flatten
 from pymetal.air.sites import number_sites
@@ -353,7 +354,7 @@ def _is_called(text: str, name: str) -> bool:
 
 def _parse(text: str, function: Function) -> Any:
     try:
-        parsed = llvm.parse_assembly(text, context=llvm.create_context())
+        parsed = parse_assembly(text)
         parsed.verify()
     except RuntimeError as error:
         raise LibraryError(f"{function.name}: its AIR is not valid: {error}") from error

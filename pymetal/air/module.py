@@ -21,6 +21,7 @@ from pymetal.air.function import (
     Function,
     FunctionConstant,
 )
+from pymetal.air.llvm_module import parse_bitcode
 from pymetal.air.metadata import Metadata, Node, Operand, Symbol
 from pymetal.air.references import References
 from pymetal.errors import LibraryError, UnsupportedError
@@ -62,7 +63,7 @@ class Module:
     def parse(self) -> Any:
         """A fresh `llvmlite` module of the bitcode, for its caller to change."""
         try:
-            return llvm.parse_bitcode(self.bitcode, context=llvm.create_context())
+            return parse_bitcode(self.bitcode)
         except RuntimeError as error:
             raise LibraryError(
                 f"{self.label}: LLVM {llvm.llvm_version_info[0]} cannot read the bitcode: {error}",

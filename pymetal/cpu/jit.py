@@ -18,6 +18,7 @@ import llvmlite.binding as llvm
 from pymetal import _native
 from pymetal.air import ir
 from pymetal.air.ir.layout import Layout
+from pymetal.air.llvm_module import parse_assembly
 from pymetal.errors import UnsupportedError
 
 # LLVM's target machines and global state are used by one thread at a time.
@@ -74,10 +75,9 @@ def compile_ir(
     """
     with lock:
         machine = target_machine()
-        context = llvm.create_context()
-        module, *others = (parse(text, machine, context) for text in texts)
-        for other in others:
-            module.link_in(other)
+        module = parse(texts[0], machine)
+        for text in texts[1:]:
+            module.link_in(parse(text, machine, beside=module))
         _check_symbols(module, kernel)
         for function in module.functions:
             if not function.is_declaration and function.name != entry:
@@ -90,9 +90,9 @@ def compile_ir(
         return NativeCode(bytes(machine.emit_object(module)), private)
 
 
-def parse(text: str, machine: Any, context: Any) -> Any:
-    """A module of LLVM's, for the host."""
-    module = llvm.parse_assembly(text, context)
+def parse(text: str, machine: Any, beside: Any = None) -> Any:
+    """A module of LLVM's, for the host; in the context of the module `beside`, if given."""
+    module = parse_assembly(text, beside)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     return module

@@ -12,6 +12,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from pymetal.air.container import Entry
+from pymetal.air.llvm_module import parse_assembly
 from pymetal.errors import ToolchainError
 from pymetal.msl.annotations import Annotation, read_annotations
 from pymetal.msl.diagnostics import Reporter
@@ -198,7 +199,7 @@ def _mark(text: str, writer: MetadataWriter, language_version: tuple[int, int]) 
 def _assemble(text: str, kernels: set[str]) -> bytes:
     """Bitcode of the module, without what no kernel reaches."""
     try:
-        module: Any = llvm.parse_assembly(text, context=llvm.create_context())
+        module: Any = parse_assembly(text)
     except RuntimeError as error:
         raise ToolchainError(f"LLVM does not read what clang wrote: {error}") from error
     for value in (*module.functions, *module.global_variables):

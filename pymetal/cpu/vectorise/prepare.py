@@ -23,8 +23,7 @@ def prepare(text: str, name: str) -> tuple[Module, Function]:
     """The module and its function `name`."""
     with jit.lock:
         machine = jit.target_machine()
-        context = llvm.create_context()
-        module = jit.parse(text, machine, context)
+        module = jit.parse(text, machine)
         _run(module, machine)
         normal = str(module)
     read = ir.read(normal)
