@@ -149,3 +149,27 @@ def test_importing_opens_no_device(double, tmp_path):
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.stdout == "0 0\n", done.stderr
+
+
+def test_the_watchdog_stops_an_endless_kernel_and_the_next_launch_works(double, add):
+    source = """
+    kernel void endless(device uint* x [[buffer(0)]]) { while (x[0] == 0) { x[1] += 1; } }
+    """
+    endless = pymetal.compile(source, device="metal")["endless"]
+    with pytest.raises(pymetal.KernelFault, match="watchdog stopped the kernel") as caught:
+        endless(np.zeros(2, np.uint32), grid=1, threadgroup=1)
+    assert caught.value.code == 2
+    assert add(pymetal.output(4), np.ones(4, np.float32), 1.0, grid=4, threadgroup=4)[0] == 2
+
+
+def test_a_forked_child_is_told_that_metal_does_not_work_there(double, add):
+    x = np.ones(4, np.float32)
+    add(pymetal.output(4), x, 1.0, grid=4, threadgroup=4)
+    child = os.fork()
+    if child == 0:
+        try:
+            add(pymetal.output(4), x, 1.0, grid=4, threadgroup=4)
+        except pymetal.DeviceError as error:
+            os._exit(0 if "spawn" in str(error) else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

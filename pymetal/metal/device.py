@@ -34,6 +34,15 @@ _LOG_LEVELS = {
     5: logging.CRITICAL,
 }
 _kernel_log = logging.getLogger("pymetal.kernels")
+_is_forked_child = False
+
+
+def _after_fork() -> None:
+    global _is_forked_child
+    _is_forked_child = True
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_device() -> MetalDevice:
@@ -68,6 +77,7 @@ class MetalDevice:
         )
 
     def library_from_source(self, source: Source, options: CompileOptions) -> MetalLibrary:
+        _check_process()
         text = inlined(source, options)
         started = time.perf_counter()
         try:
@@ -139,6 +149,7 @@ class MetalDevice:
         timeout: float | None = None,
     ) -> _native.GpuTime:
         """Run one pipeline and wait for it."""
+        _check_process()
         if self._in_use and self._native.unfinished_launches() == 0:
             self._in_use.clear()
         slots = [
@@ -305,3 +316,13 @@ class MetalPipeline:
         self.gpu_seconds = ran.end_seconds - ran.start_seconds
         if self._logs:
             self._device.deliver_log()
+
+
+def _check_process() -> None:
+    """Refuse a process in which Metal would hang: the GPU's connection is not inherited."""
+    if _is_forked_child:
+        raise DeviceError(
+            "Metal does not work in a forked process; start it with "
+            "multiprocessing.get_context('spawn'), or use device='cpu'",
+            device="metal",
+        )

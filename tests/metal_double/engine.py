@@ -18,7 +18,9 @@ from pymetal.devices import Binding
 from pymetal.errors import CompileError, Error
 from pymetal.source import CompileOptions, Source
 
-COMPILE_FAILURE, INVALID_LIBRARY, PIPELINE_FAILURE, GPU_INTERNAL = 3, 1, 3, 1
+COMPILE_FAILURE, PIPELINE_FAILURE, GPU_INTERNAL, GPU_TIMEOUT = 3, 3, 1, 2
+# A GPU's watchdog stops kernels after some seconds; a launch behind an endless one waits for that.
+WATCHDOG_SECONDS = 10
 ACCESS = {"read": 0, "read_write": 1, "write": 2}
 BUFFERS = 31
 
@@ -90,7 +92,7 @@ def answering(code: int):
                 return function(*arguments)
             except Error as error:
                 reply(arguments[-1], apple_text(error))
-                return -code
+                return -GPU_TIMEOUT if getattr(error, "kind", "") == "timeout" else -code
             except BaseException:
                 traceback.print_exc()
                 reply(arguments[-1], traceback.format_exc())
@@ -208,7 +210,8 @@ def launch(pipeline_handle, what, to):
     memory = {
         a.index: what.threadgroup_memory[a.index] for a in arguments if a.kind == "threadgroup"
     }
-    compiled.launch(bindings, memory, tuple(what.grid), tuple(what.threadgroup))
+    grid, threadgroup = tuple(what.grid), tuple(what.threadgroup)
+    compiled.launch(bindings, memory, grid, threadgroup, timeout=WATCHDOG_SECONDS)
     return 0
 
 

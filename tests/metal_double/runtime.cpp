@@ -1,6 +1,7 @@
 // Classes, reference counts, deallocated objects and the leak report.
 #include "runtime.hpp"
 
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <new>
 #include <set>
+#include <thread>
 #include <unordered_set>
 
 #include "control.h"
@@ -54,6 +56,9 @@ void check_alive(const Object* object, const char* message) {
 void report_leaks() {
     if (!std::getenv("METAL_DOUBLE_LEAKS"))
         return;
+    // A queue's thread may just be letting go of its last command buffer.
+    for (int i = 0; i < 50 && metal_double_live_objects(nullptr, 0); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
     std::lock_guard lock(state().mutex);
     for (auto* object : state().living)
         std::fprintf(stderr, "metal double: leak: %s #%u (%d references)\n", object->isa->name,
