@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from operator import itemgetter
 from typing import Any
 
@@ -35,6 +37,7 @@ def run_metal_kernel(
     device: str | Device | None = None,
     timeout: float | None = None,
     check: bool | str | None = None,
+    profile: bool = False,
 ) -> Any:
     """Run a Metal kernel and return what it wrote.
 
@@ -69,6 +72,8 @@ def run_metal_kernel(
     check
         True: run with the sanitizer, on the software device whatever `device` is; slow.
         "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
+    profile
+        True: capture the launch for Xcode; the logger `pymetal` tells where. See `capture`.
 
     Returns
     -------
@@ -89,15 +94,26 @@ def run_metal_kernel(
     library, function = library_by_name(name, kernel_dirs, chosen)
     kernel = library.kernel(function, constants)
     values = in_declared_order(kernel, list(map(output, shapes, dtypes)), inputs)
-    results = kernel(
-        *values,
-        grid=grid_size,
-        threadgroup=threadgroup_size,
-        threadgroup_memory=threadgroup_memory,
-        timeout=timeout,
-        check=check,
-    )
+    with _captured(chosen) if profile else nullcontext():
+        results = kernel(
+            *values,
+            grid=grid_size,
+            threadgroup=threadgroup_size,
+            threadgroup_memory=threadgroup_memory,
+            timeout=timeout,
+            check=check,
+        )
     return (results,) if isinstance(output_shape, list) and len(shapes) == 1 else results
+
+
+@contextmanager
+def _captured(device: Device) -> Iterator[None]:
+    """A GPU capture around a launch, whose path goes to the log."""
+    from pymetal.capture import capture
+
+    with capture(device=device) as path:
+        yield
+    logging.getLogger("pymetal").warning("GPU capture: %s", path)
 
 
 def _outputs(shape: Any, dtype: Any) -> tuple[list[Any], list[Any]]:

@@ -308,3 +308,19 @@ def test_faults_while_other_threads_launch_stay_with_their_launch(double, scale)
 def test_only_a_gpu_can_be_captured(double):
     with pytest.raises(DeviceError, match="no GPU to capture"), pymetal.capture(device="cpu"):
         pass
+
+
+def test_profile_captures_one_call_and_logs_where(double, tmp_path, monkeypatch, caplog):
+    path = tmp_path / "scale.metal"
+    path.write_text(SCALE)
+    call = (str(path), [X, 2.0], X.size, X.size, 64)
+    monkeypatch.setenv("MTL_CAPTURE_ENABLED", "1")
+    out = pymetal.run_metal_kernel(*call, device="metal", profile=True)
+    np.testing.assert_array_equal(out, X * 2)
+    (record,) = caplog.records
+    assert record.getMessage().endswith(".gputrace")
+    monkeypatch.delenv("MTL_CAPTURE_ENABLED")
+    with pytest.raises(DeviceError, match="MTL_CAPTURE_ENABLED=1"):
+        pymetal.run_metal_kernel(*call, device="metal", profile=True)
+    with pytest.raises(DeviceError, match="no GPU to capture"):
+        pymetal.run_metal_kernel(*call, device="cpu", profile=True)
