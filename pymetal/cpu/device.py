@@ -21,6 +21,7 @@ from pymetal import _native
 from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
+from pymetal.cpu import guard
 from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_bytes
 from pymetal.cpu.faults import kernel_fault
 from pymetal.cpu.lanes import LANES, LaneLayout, lane_layout
@@ -73,7 +74,15 @@ class CpuDevice:
 
     def library_from_metallib(self, data: bytes, name: str) -> CpuLibrary:
         container = Container(data, name)
-        return CpuLibrary(container.names, lambda _: container)
+
+        @cache
+        def sound(kernel: str) -> Container:
+            if find_spec("llvmlite") is not None:
+                label = f"{name}: '{kernel}'"
+                guard.check(container.entry(kernel).bitcode, label, _llvm_fingerprint())
+            return container
+
+        return CpuLibrary(container.names, sound)
 
 
 def source_library(source: Source, options: CompileOptions) -> CpuLibrary:
