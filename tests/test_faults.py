@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +201,7 @@ def crash():
 """
     return subprocess.run(
         [sys.executable, "-c", prelude + textwrap.dedent(code)],
+        cwd=Path(__file__).parent,  # where no checkout hides the installed package
         capture_output=True,
         text=True,
         timeout=120,

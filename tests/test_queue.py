@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,7 +217,12 @@ def test_any_long_timeout_will_do(queue):
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,  # where no checkout hides the installed package
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
