@@ -158,9 +158,9 @@ def test_a_checked_run_computes_the_same() -> None:
 
 def test_the_command_line_prints_and_writes_reports(tmp_path) -> None:
     path, log = FOLDER / "missing_barrier.metal", tmp_path / "found.sarif"
+    options = "--grid 256 --threadgroup 64 --input ones:256 --output 256 --device cpu".split()
     done = subprocess.run(
-        [sys.executable, "-m", "pymetal", "run", str(path), "--sarif", str(log)]
-        + "--grid 256 --threadgroup 64 --input ones:256 --output 256 --device cpu".split(),
+        [sys.executable, "-m", "pymetal", "run", str(path), "--sarif", str(log), *options],
         cwd=Path(__file__).parent,  # where no checkout hides the installed package
         capture_output=True,
         text=True,

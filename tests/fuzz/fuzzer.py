@@ -31,7 +31,8 @@ SECONDS_EACH = 30
 BATCH = 50
 TOKENS = re.compile(r"\w+|\s+|.", re.S)
 METAL_WORDS = """kernel device constant threadgroup thread float4 half bfloat int uint3 vec
-template typename struct union using namespace return for while if else operator this nullptr const"""
+template typename struct union using namespace return for while if else operator this
+nullptr const"""
 OTHERS = """< > ( ) { } [[ ]] [ ] ; , * & && :: = + - / % << >> ? : ... 0 1 -1 0xffffffff 1e39f 'c'
 "s" buffer(0) thread_position_in_grid [[buffer(31)]] #define #include #if #endif /* */ //"""
 WORDS = [*METAL_WORDS.split(), *OTHERS.split(), "\\\n", "\x00", "\xff", "\u2028"]
