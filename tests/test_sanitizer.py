@@ -158,7 +158,7 @@ def test_a_checked_run_computes_the_same() -> None:
 
 def test_the_command_line_prints_and_writes_reports(tmp_path) -> None:
     path, log = FOLDER / "missing_barrier.metal", tmp_path / "found.sarif"
-    options = "--grid 256 --threadgroup 64 --input ones:256 --output 256 --device cpu".split()
+    options = ["--grid", "256", "--threadgroup", "64", "--input", "ones:256", "--output", "256"]
     done = subprocess.run(
         [sys.executable, "-m", "pymetal", "run", str(path), "--sarif", str(log), *options],
         cwd=Path(__file__).parent,  # where no checkout hides the installed package

@@ -296,7 +296,6 @@ def test_a_rendering_function_is_an_error_that_names_its_feature(device, stateme
     assert caught.value.feature == feature
 
 
-
 def test_internal_names_of_apples_headers_work(device):
     kernel = pymetal.compile(
         PREAMBLE
