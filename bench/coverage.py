@@ -30,7 +30,7 @@ from pymetal.source import CompileOptions, Source
 TESTS = Path(__file__).parents[1] / "tests"
 # Values for function constants that nobody gives: every branch is real code for some of them.
 CONSTANT = {"bool": True}
-MODULES = ("mlx_elementwise", "mlx_reductions", "mlx_rows", "mlx_matrices")
+MODULES = ("mlx_elementwise", "mlx_reductions", "mlx_rows", "mlx_matrices", "mlx_indexing")
 
 
 @dataclass
@@ -122,11 +122,13 @@ def sources(folder: Path, includes: Sequence[Path], vectorise: bool) -> Corpus:
     return corpus
 
 
-def mlx(engines: Sequence[str]) -> list[Corpus]:
+def mlx(engines: Sequence[str], count: int, seed: int) -> list[Corpus]:
     """MLX's headers and the cases of tests/mlx_*.py, from source and from Apple's `.metallib`."""
     sys.path.insert(0, str(TESTS))
     mlx_case = import_module("mlx_case")
     cases = [case for name in MODULES for case in import_module(name).cases()]
+    if 0 < count < len(cases):
+        cases = random.Random(seed).sample(cases, count)
     return [
         _headers(),
         _run_cases("MLX from source", mlx_case, mlx_case.sources(cases), engines),
@@ -204,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--metallib", type=Path, action="append", default=[], metavar="F")
     parser.add_argument("--source", type=Path, action="append", default=[], metavar="DIR")
     parser.add_argument("-I", dest="include", type=Path, action="append", default=[])
-    parser.add_argument("--sample", type=int, default=0, help="kernels of a .metallib; 0 for all")
+    parser.add_argument("--sample", type=int, default=0, help="kernels, or cases; 0 for all")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument(
         "--engine", action="append", choices=("reference", "vectorised"), default=[]
@@ -220,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for folder in args.source:
         corpora.append(sources(folder, args.include, vectorise))
     if not corpora:
-        corpora = mlx(engines)
+        corpora = mlx(engines, args.sample, args.seed)
     corpora[-1].seconds = time.perf_counter() - start
     for corpus in corpora:
         print(corpus)

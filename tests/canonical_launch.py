@@ -9,6 +9,7 @@ import numpy as np
 
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.cpu.engines import compile_kernel
+from pymetal.cpu.lanes import lane_layout
 
 Array = np.ndarray[Any, Any]
 
@@ -23,12 +24,14 @@ def launch(
 ) -> None:
     """Run a grid of threads over `buffers` by index; a fault is an AssertionError."""
     by_index = buffers if isinstance(buffers, Mapping) else dict(enumerate(buffers))
-    compiled = compile_kernel(function, engine)
+    grid = (*grid, *[1] * (3 - len(grid)))
+    threadgroup = (*threadgroup, *[1] * (3 - len(threadgroup)))
+    compiled = compile_kernel(function, engine, lane_layout(grid, threadgroup))
     fault = compiled.load().launch(
         [by_index[i].ctypes.data for i in compiled.buffers],
         [(threadgroup_memory or {})[i] for i in compiled.threadgroup_arguments],
-        tuple(grid) + (1,) * (3 - len(grid)),
-        tuple(threadgroup) + (1,) * (3 - len(threadgroup)),
+        grid,
+        threadgroup,
     )
     assert fault is None, (
         f"{fault.kind} {fault.access} {fault.address:#x} at {fault.thread_position_in_grid}; "

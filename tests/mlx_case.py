@@ -118,7 +118,7 @@ def apple() -> Library:
     return Library.open(apple_metallib.path())
 
 
-def check(case: Case, library: Library, engine: str = "auto") -> None:
+def check(case: Case, library: Library, engine: str = "reference") -> None:
     """Run the case's kernel of `library` and compare; AssertionError where it differs."""
     run = case.launch()
     known = {constant.index for constant in library.function(case.kernel).constants}
