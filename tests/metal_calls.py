@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
+import pytest
 
 import pymetal
 
@@ -238,3 +239,9 @@ def assert_ulps(name: str, result: np.ndarray, exact: np.ndarray, ulps: float, *
             f"{name}({given}) gave {result[at]!r}, exactly {exact[at]!r}: {error[at]:.3g} ULP, "
             f"allowed {ulps}; {wrong.size} of {result.size} elements are wrong"
         )
+
+
+def only_on_the_software_device(device: str) -> None:
+    """Skip elsewhere: what docs/language.md calls unsupported is the software device's lack."""
+    if device != "cpu":
+        pytest.skip("Metal has this; only the software device lacks it")

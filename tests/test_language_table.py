@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from metal_calls import only_on_the_software_device
 
 import pymetal
 from pymetal.air import module
@@ -27,12 +28,6 @@ FEATURES = {
     for line in UNSUPPORTED.splitlines()
     if line.startswith("| ") and not line.startswith("| feature")
 }
-
-
-def only_on_the_software_device(device):
-    """What the table calls unsupported is the software device's lack, not Metal's."""
-    if device != "cpu":
-        pytest.skip("Metal has this; only the software device lacks it")
 
 
 def test_every_row_names_a_test_that_exists():

@@ -6,7 +6,15 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from metal_calls import DTYPES, INTEGERS, PREAMBLE, Call, compile_calls, evaluate
+from metal_calls import (
+    DTYPES,
+    INTEGERS,
+    PREAMBLE,
+    Call,
+    compile_calls,
+    evaluate,
+    only_on_the_software_device,
+)
 
 import pymetal
 from pymetal.msl.clang import INCLUDE
@@ -281,6 +289,7 @@ def test_target_conditionals_say_macos(device):
     ],
 )
 def test_an_unsupported_type_is_an_error_that_names_its_feature(device, parameter, feature):
+    only_on_the_software_device(device)
     with pytest.raises(pymetal.UnsupportedError) as caught:
         compiles(f"void f({parameter}) {{}}", device)
     assert caught.value.feature == feature
@@ -291,6 +300,7 @@ def test_an_unsupported_type_is_an_error_that_names_its_feature(device, paramete
     [("discard_fragment();", "rendering"), ("float d = dfdx(1.0f);", "rendering")],
 )
 def test_a_rendering_function_is_an_error_that_names_its_feature(device, statement, feature):
+    only_on_the_software_device(device)
     with pytest.raises(pymetal.UnsupportedError) as caught:
         compiles(f"void f() {{ {statement} }}", device)
     assert caught.value.feature == feature
