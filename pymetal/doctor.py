@@ -228,12 +228,12 @@ def _cache() -> Finding:
 
 
 def _precompiled() -> Finding:
-    from pymetal.find import shipped_dir
+    from pymetal.find import shipped_metallib
 
-    folder = shipped_dir()
-    if (folder / "kernels.metallib").is_file():
-        return Finding("shipped kernels", "works", f"precompiled, in {folder}")
-    return Finding("shipped kernels", "note", f"compiled when first used, from {folder}")
+    library = shipped_metallib()
+    if library.is_file():
+        return Finding("shipped kernels", "works", f"precompiled, in {library.parent}")
+    return Finding("shipped kernels", "note", f"compiled when first used, from {library.parent}")
 
 
 def _try(function: Callable[[], str]) -> str | Exception:

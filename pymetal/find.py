@@ -92,6 +92,11 @@ def shipped_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "kernels"
 
 
+def shipped_metallib() -> Path:
+    """What the build compiles the shipped kernels into; a source checkout has none."""
+    return shipped_dir() / "kernels.metallib"
+
+
 def _not_found(file: str, folders: Sequence[Path]) -> FunctionNotFoundError:
     available = {path.stem for folder in folders for path in folder.glob("*.metal")}
     lines = [f"no kernel '{file}': there is no {file}.metal in"]

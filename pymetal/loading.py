@@ -18,7 +18,7 @@ from pathlib import Path
 from pymetal.cache import digest
 from pymetal.devices import Device
 from pymetal.errors import LibraryError
-from pymetal.find import FIRST_FOLDER, Found, PathLike, find
+from pymetal.find import FIRST_FOLDER, Found, PathLike, find, shipped_metallib
 from pymetal.library import Library, load, read_source
 from pymetal.locks import ForkSafeLock
 from pymetal.source import CompileOptions
@@ -162,7 +162,7 @@ def _precompiled(
 
     Where there is one that cannot be used, `notes` learns why.
     """
-    path = found.path.parent / "kernels.metallib"
+    path = shipped_metallib()
     if not found.shipped or not path.is_file():
         return None
     if _is_edited(found.path, contents):
