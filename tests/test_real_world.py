@@ -1,6 +1,6 @@
 """Real kernels: MLX's, from source and as Apple compiled them, against NumPy.
 
-Here a sample of the cases, the same in every run; `bench/coverage.py` runs them all.
+Here a sample of the cases, the same in every run; `bench/real_world.py` runs them all.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How much of real Metal the software device takes: python bench/coverage.py [--json F]
+"""How much of real Metal the software device takes: python bench/real_world.py [--json F]
 
 Per corpus: files read, kernels in them, compiled to native code, vectorised (the others run on the
 reference engine), checked against NumPy, right. The corpora are MLX's kernels of PyPI's mlx-metal
