@@ -9,6 +9,7 @@ name lanes that are not active: on the software device such a lane keeps its own
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 # (grid, threadgroup): rows of lanes, partial simdgroups, widths that 32 does not divide, edges.
 SHAPES = [
@@ -324,7 +325,7 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         return self.random.choice([number, *(f"{type_}({leaf})" for leaf in leaves)])
 
 
-def source(seeds: range, size: int = 12) -> str:
+def source(seeds: Iterable[int], size: int = 12) -> str:
     """The kernels of some seeds as one file."""
     kernels = "\n".join(RandomKernel(seed, size).text for seed in seeds)
     return f"""#include <metal_stdlib>

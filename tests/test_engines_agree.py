@@ -89,6 +89,24 @@ def test_random_kernels_agree(first: int) -> None:
             )
 
 
+# Seeds whose kernels once differed: (seed, size, grid, threadgroup), and why.
+FOUND = [
+    (49, 12, (100,), (50,)),  # a loop whose end stands before its body in clang's text
+]
+
+
+@pytest.mark.parametrize(("seed", "size", "grid", "threadgroup"), FOUND)
+def test_random_kernels_that_once_differed_agree(seed, size, grid, threadgroup) -> None:
+    (function,) = canonical(source([seed], size), f"k{seed}")
+    a, f = inputs()
+    n = np.array([seed % 11], np.uint32)
+    results = []
+    for engine in both(function):
+        results.append(np.zeros(int(np.prod(grid)), np.uint32))
+        engine(results[-1], a, f, n, grid=grid, threadgroup=threadgroup)
+    assert np.array_equal(*results)
+
+
 CASES = {
     "a_neighbour_that_only_the_first_thread_lacks": """
         if (i > 0) out[i] = a[i - 1];

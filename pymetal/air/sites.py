@@ -1,7 +1,9 @@
 """Sites: numbers of the places where lanes act together, given before anything is optimised.
 
 Lanes that wait at the same site act together, and of several groups that of the lowest site goes
-first (docs/air.md, section 4). In program order that makes lanes meet again after every branch.
+first (docs/air.md, section 4). In program order that makes lanes meet again after every branch:
+a block comes after those that lead to it, and what follows a loop after all of the loop. (The
+order of the text is another: clang may write the end of a loop before its body.)
 Loops need more: a lane that skips the rest of an iteration must not join, in its next one, those
 that are still in this one. Where an iteration can end without passing the loop's last site, lanes
 meet at its end: `air.simdgroup.converge`, a site of its own, does that for lanes that run one by
@@ -77,7 +79,10 @@ def number_sites(text: str) -> tuple[str, int]:
         elif label := _LABEL.match(line):
             blocks.append(_Block(label[1]))
 
-    converging = _converging(blocks, sites)
+    loops = _Loops({block.name: block.successors for block in blocks})
+    place = {name: n for n, name in enumerate(loops.program_order())}
+    sites.sort(key=lambda site: place.get(site.block, len(place)))  # in a block as they stand
+    converging = _converging(blocks, sites, loops)
     # A loop's own site comes after its last one, those of inner loops before those of outer.
     keys = sorted({(k, 0) for k in range(len(sites))} | set(converging.values()))
     numbers = {key: n for n, key in enumerate(keys)}
@@ -104,12 +109,13 @@ def _attribute(number: int) -> str:
     return f'"pymetal.site"="{number}"'
 
 
-def _converging(blocks: list[_Block], sites: list[_Site]) -> dict[int, tuple[int, int]]:
+def _converging(
+    blocks: list[_Block], sites: list[_Site], loops: _Loops
+) -> dict[int, tuple[int, int]]:
     """Lines before which lanes meet -> (the site after which that counts, rank)."""
     if all(site.is_barrier for site in sites):
         return {}
     by_name = {block.name: block for block in blocks}
-    loops = _Loops({block.name: block.successors for block in blocks})
     found = {}
     for header, latches in loops.latches.items():
         body = loops.body(header)
@@ -148,6 +154,17 @@ class _Loops:
                 if back and name not in latches and self.dominates(target, name):
                     self.latches[target] = [*latches, name]
         self._bodies: dict[str, set[str]] = {}
+
+    def program_order(self) -> list[str]:
+        """The blocks, each after those that lead to it, and those of a loop side by side."""
+        order = list(self._position)  # in reverse postorder
+        for header in sorted(self.latches, key=self.depth, reverse=True):
+            start, body = order.index(header), self.body(header)
+            rest = order[start:]
+            # Only its header leads into a loop, so that its other blocks may come forward.
+            inside = [name for name in rest if name in body]
+            order[start:] = inside + [name for name in rest if name not in body]
+        return order
 
     def dominates(self, a: str, b: str) -> bool:
         """Whether every path to `b` passes `a`."""

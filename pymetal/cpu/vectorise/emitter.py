@@ -16,7 +16,8 @@ from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
 from pymetal.cpu.vectorise.target import Target
 
-_ROOM = 12  # accesses lane by lane
+# Accesses lane by lane that are written out. LLVM needs seconds for a block of many.
+_ROOM = 12
 MASK = f"<{LANES} x i1>"
 ALL = "splat (i1 true)"
 
@@ -65,8 +66,8 @@ class Emitter:
         self.target = target
         self.helpers = helpers
         self.full = full
-        # Whether code may be written out at length: there is little of it.
-        self.roomy = shapes.accesses() <= _ROOM
+        # How many accesses lane by lane may still be written out; later ones are calls.
+        self.room = _ROOM if shapes.accesses() <= _ROOM else 0
         self.lines: list[str] = []
         self.head: list[str] = []  # allocas
         self.block = ""
@@ -109,6 +110,11 @@ class Emitter:
     def site(self, i: Instruction) -> int:
         """The number of a place where lanes act together."""
         return self.sites.get(i, 0)
+
+    def has_room(self) -> bool:
+        """Whether an access may be written out at length; counts it."""
+        self.room -= 1
+        return self.room >= 0
 
     def call(self, result: str, name: str, *operands: str, flags: str = "") -> str:
         """Call a function with typed operands, declaring it; returns its result's name."""

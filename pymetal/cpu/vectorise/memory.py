@@ -154,7 +154,7 @@ def safe(e: Emitter, addresses: str, type_: str) -> str:
 def gather(e: Emitter, addresses: str, type_: str, align: int) -> str:
     """Load from an address a lane."""
     addresses = safe(e, addresses, type_)
-    if not e.roomy:
+    if not e.has_room():
         name = f"gather.{type_}.{align}"
         if name not in e.helpers.definitions:
             e.helpers.definitions[name] = _gather_definition(name, type_, align)
@@ -241,7 +241,7 @@ def _store_segments(
 def scatter(e: Emitter, vector: str, addresses: str, type_: str, align: int) -> None:
     """Store to an address a lane, in the lanes' order."""
     addresses = safe(e, addresses, type_)
-    if not e.roomy:
+    if not e.has_room():
         name = f"scatter.{type_}.{align}"
         if name not in e.helpers.definitions:
             e.helpers.definitions[name] = _scatter_definition(name, type_, align)
