@@ -80,8 +80,8 @@ def number_sites(text: str) -> tuple[str, int]:
             blocks.append(_Block(label[1]))
 
     loops = _Loops({block.name: block.successors for block in blocks})
-    place = {name: n for n, name in enumerate(loops.program_order())}
-    sites.sort(key=lambda site: place.get(site.block, len(place)))  # in a block as they stand
+    position = {name: n for n, name in enumerate(loops.program_order())}
+    sites.sort(key=lambda site: position.get(site.block, len(position)))  # in a block as they stand
     converging = _converging(blocks, sites, loops)
     # A loop's own site comes after its last one, those of inner loops before those of outer.
     keys = sorted({(k, 0) for k in range(len(sites))} | set(converging.values()))
