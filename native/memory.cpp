@@ -8,19 +8,27 @@
 #include <mutex>
 #include <new>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <unordered_map>
 #include <vector>
 
 namespace pymetal {
 
+using Block = Memory::Block;
+
 namespace {
 
-// From here on the system maps memory, which is zero without being touched, and freed memory goes
-// back to it. Smaller blocks are kept for the next array: a map and its page faults cost more than
-// a small launch.
-constexpr size_t kMappedBytes = size_t{1} << 20;
+// Freed memory beyond it goes back to the system. Smaller blocks are kept for the next array: a map
+// and its page faults cost more than a small launch.
+constexpr size_t kKeptBytes = size_t{1} << 20;
 constexpr size_t kMostIdleBytes = size_t{64} << 20;
+// A process has room for some 65,000 mappings; an array takes two. Arrays beyond have no guards.
+constexpr size_t kMostGuarded = 16384;
+// Without access on each side of an array: as far as 32 bits count in bytes, it costs nothing but
+// addresses. Where these are limited, a little.
+constexpr size_t kGuard = sizeof(void*) == 8 ? size_t{4} << 30 : size_t{64} << 10;
+constexpr size_t kSmallGuard = size_t{64} << 10;
 // Pages of Apple silicon; a multiple of every other system's.
 constexpr size_t kMappedAlignment = 16384;
 
@@ -36,8 +44,9 @@ size_t up_to(size_t bytes, size_t multiple) {
 // Never destroyed: arrays may outlive the module.
 struct Blocks {
     std::mutex mutex;
-    std::vector<void*> idle[32]; // by size: powers of two
+    std::vector<Block> idle[32]; // by size: powers of two
     size_t idle_bytes = 0;
+    size_t guarded = 0;
     std::unordered_map<const void*, size_t> rooms;
 };
 
@@ -46,62 +55,71 @@ Blocks& blocks() {
     return all;
 }
 
-// A mapping has a page without access on each side: what runs past the end faults instead of
-// changing another array.
-void* map(size_t room) {
-    const size_t guard = std::max(page_bytes(), kMappedAlignment);
-    void* start = mmap(nullptr, room + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+// Zeroed pages between guards: what runs past an end faults instead of changing something else. No
+// data: there is no room.
+Block map(size_t room, size_t guard) {
+    const size_t all = room + 2 * guard;
+    if (all < room)
+        return {};
+    void* start = mmap(nullptr, all, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
     if (start == MAP_FAILED)
-        throw std::bad_alloc();
-    const auto first = reinterpret_cast<uintptr_t>(start);
-    // The system aligns to its pages only: cut off what is before our first guard.
-    const uintptr_t data = up_to(first + page_bytes(), kMappedAlignment);
-    if (mprotect(reinterpret_cast<void*>(data), room, PROT_READ | PROT_WRITE) != 0) {
-        munmap(start, room + 2 * guard);
-        throw std::bad_alloc();
+        return {};
+    // The system aligns to its own pages, which divide a guard.
+    const size_t before =
+        up_to(reinterpret_cast<uintptr_t>(start) + guard - kMappedAlignment, kMappedAlignment) -
+        reinterpret_cast<uintptr_t>(start);
+    char* data = static_cast<char*>(start) + before;
+    if (mprotect(data, room, PROT_READ | PROT_WRITE) != 0) {
+        munmap(start, all);
+        return {};
     }
-    const uintptr_t begin = data - page_bytes(), end = data + room + page_bytes();
-    const uintptr_t last = first + room + 2 * guard;
-    if (begin > first)
-        munmap(start, begin - first);
-    if (last > end)
-        munmap(reinterpret_cast<void*>(end), last - end);
-    return reinterpret_cast<void*>(data);
+    return {data, room, start, all};
 }
 
-void unmap(void* data, size_t room) {
-    munmap(static_cast<char*>(data) - page_bytes(), room + 2 * page_bytes());
-}
-
-void* block(size_t room) {
+Block take(size_t room) {
     Blocks& all = blocks();
     {
         const std::lock_guard lock(all.mutex);
-        auto& idle = all.idle[std::countr_zero(room)];
-        if (!idle.empty()) {
-            void* data = idle.back();
-            idle.pop_back();
+        auto* idle = room <= kKeptBytes ? &all.idle[std::countr_zero(room)] : nullptr;
+        if (idle != nullptr && !idle->empty()) {
+            const Block block = idle->back();
+            idle->pop_back();
             all.idle_bytes -= room;
-            return data;
+            return block;
+        }
+        ++all.guarded;
+        if (room <= kKeptBytes && all.guarded > kMostGuarded) {
+            --all.guarded;
+            void* data = nullptr;
+            if (posix_memalign(&data, page_bytes(), room) != 0)
+                throw std::bad_alloc();
+            return {data, room, nullptr, 0};
         }
     }
-    void* data = nullptr;
-    if (posix_memalign(&data, page_bytes(), room) != 0)
-        throw std::bad_alloc();
-    return data;
+    Block block = map(room, guard_bytes());
+    if (block.data == nullptr)
+        block = map(room, kSmallGuard);
+    if (block.data != nullptr)
+        return block;
+    const std::lock_guard lock(all.mutex);
+    --all.guarded;
+    throw std::bad_alloc();
 }
 
-void keep(void* data, size_t room) {
+void give_back(const Block& block) {
+    if (block.mapping == nullptr)
+        return std::free(block.data);
     Blocks& all = blocks();
     {
         const std::lock_guard lock(all.mutex);
-        if (all.idle_bytes + room <= kMostIdleBytes) {
-            all.idle[std::countr_zero(room)].push_back(data);
-            all.idle_bytes += room;
+        if (block.room <= kKeptBytes && all.idle_bytes + block.room <= kMostIdleBytes) {
+            all.idle[std::countr_zero(block.room)].push_back(block);
+            all.idle_bytes += block.room;
             return;
         }
+        --all.guarded;
     }
-    std::free(data);
+    munmap(block.mapping, block.mapping_bytes);
 }
 
 } // namespace
@@ -109,25 +127,31 @@ void keep(void* data, size_t room) {
 Memory::Memory(size_t size_bytes) : size_bytes_(size_bytes) {
     if (size_bytes > SIZE_MAX / 2)
         throw std::bad_alloc();
-    const bool is_mapped = size_bytes >= kMappedBytes;
-    room_bytes_ = is_mapped ? up_to(size_bytes, kMappedAlignment)
-                            : std::bit_ceil(std::max(size_bytes, page_bytes()));
-    data_ = is_mapped ? map(room_bytes_) : block(room_bytes_);
-    if (!is_mapped)
-        std::memset(data_, 0, size_bytes);
+    const bool is_kept = size_bytes <= kKeptBytes;
+    const size_t room = is_kept ? std::bit_ceil(std::max(size_bytes, page_bytes()))
+                                : up_to(size_bytes, kMappedAlignment);
+    block_ = take(room);
+    if (is_kept)
+        std::memset(block_.data, 0, size_bytes);
     const std::lock_guard lock(blocks().mutex);
-    blocks().rooms[data_] = room_bytes_;
+    blocks().rooms[block_.data] = room;
 }
 
 Memory::~Memory() {
     {
         const std::lock_guard lock(blocks().mutex);
-        blocks().rooms.erase(data_);
+        blocks().rooms.erase(block_.data);
     }
-    if (size_bytes_ >= kMappedBytes)
-        unmap(data_, room_bytes_);
-    else
-        keep(data_, room_bytes_);
+    give_back(block_);
+}
+
+size_t guard_bytes() {
+    static const size_t bytes = [] {
+        rlimit limit{};
+        const bool any = getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY;
+        return any ? kGuard : kSmallGuard;
+    }();
+    return bytes;
 }
 
 size_t room_bytes_at(const void* address) {

@@ -1,5 +1,7 @@
 #include "fiber.h"
 
+#include "../memory.h"
+
 #include <cstdint>
 #include <new>
 #include <sys/mman.h>
@@ -132,7 +134,7 @@ void StackArea::release() {
 #ifdef PYMETAL_ASAN
     ASAN_UNPOISON_MEMORY_REGION(base_, count_ * stride_);
 #endif
-    munmap(base_, count_ * stride_);
+    munmap(base_ - around_, count_ * stride_ + 2 * around_);
     base_ = nullptr;
     count_ = stack_bytes_ = 0;
 }
@@ -148,13 +150,16 @@ void StackArea::reserve(size_t count, size_t stack_bytes) {
     const size_t page = page_bytes();
     stack_bytes_ = (stack_bytes + page - 1) / page * page;
     stride_ = stack_bytes_ + page;
-    void* memory = mmap(nullptr, count * stride_, PROT_READ | PROT_WRITE,
+    around_ = guard_bytes();
+    void* memory = mmap(nullptr, count * stride_ + 2 * around_, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         throw std::bad_alloc();
-    base_ = static_cast<char*>(memory);
+    base_ = static_cast<char*>(memory) + around_;
     count_ = count;
     try {
+        if (mprotect(base_, count * stride_, PROT_READ | PROT_WRITE) != 0)
+            throw std::bad_alloc();
         for (size_t i = 0; i < count; ++i)
             guard(base_ + i * stride_);
     } catch (...) {

@@ -9,7 +9,8 @@
 
 namespace pymetal::cpu {
 
-// Memory for `count` stacks of equal size, each with a guard page below it.
+// Memory for `count` stacks of equal size, each with a guard page below it, and a wide guard around
+// them all.
 class StackArea {
   public:
     StackArea() = default;
@@ -30,6 +31,7 @@ class StackArea {
     size_t count_ = 0;
     size_t stack_bytes_ = 0;
     size_t stride_ = 0;
+    size_t around_ = 0;
 };
 
 // A suspended flow of control. The default one stands for a worker's own stack.

@@ -14,10 +14,8 @@ namespace {
 // Touched only as far as a kernel needs. A simdgroup holds the private arrays of 32 threads.
 constexpr size_t kThreadStackBytes = 256 * 1024;
 constexpr size_t kSimdgroupStackBytes = 2 * 1024 * 1024;
-// More arrays than this and calls that never wait run on fibers too: who knows how large the stack
-// of the calling thread is.
-constexpr size_t kCallerStackBytes = 64 * 1024;
-constexpr size_t kMemoryAlignment = 64;
+// Stacks for more private arrays than this are not kept from launch to launch.
+constexpr size_t kKeptPrivateBytes = 64 * 1024;
 
 thread_local Threadgroup* current_threadgroup = nullptr;
 
@@ -43,19 +41,14 @@ void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_
     context_.launch = &launch;
     step_ = kernel.granularity == Granularity::simdgroup ? kLanes : 1;
     memory_bytes_ = memory_bytes;
-    if (memory_bytes > memory_capacity_) {
-        const size_t rounded = (memory_bytes + kMemoryAlignment - 1) & ~(kMemoryAlignment - 1);
-        auto* memory = static_cast<char*>(std::aligned_alloc(kMemoryAlignment, rounded));
-        if (memory == nullptr)
-            throw std::bad_alloc();
-        memory_ = {memory, [](char* p) { std::free(p); }};
-        memory_capacity_ = rounded;
-    }
-    context_.memory = memory_.get();
-    on_fibers_ = kernel.suspends || kernel.private_bytes > kCallerStackBytes;
+    if (memory_bytes != 0 && (memory_ == nullptr || memory_bytes > memory_->size_bytes()))
+        memory_ = std::make_unique<Memory>(memory_bytes);
+    context_.memory = memory_ == nullptr ? nullptr : static_cast<char*>(memory_->data());
+    on_fibers_ = kernel.suspends || kernel.private_bytes != 0;
     if (on_fibers_) {
         const uint32_t* size = launch.dispatch_threads_per_threadgroup;
-        const size_t fibers = (size_t{size[0]} * size[1] * size[2] + step_ - 1) / step_;
+        const size_t fibers =
+            kernel.suspends ? (size_t{size[0]} * size[1] * size[2] + step_ - 1) / step_ : 1;
         const size_t standard = step_ == 1 ? kThreadStackBytes : kSimdgroupStackBytes;
         stacks_ = &stacks_of_[static_cast<int>(kernel.granularity)];
         stacks_->reserve(fibers, standard + kernel.private_bytes);
@@ -63,7 +56,7 @@ void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_
 }
 
 void Threadgroup::end() {
-    if (kernel_.private_bytes > kCallerStackBytes)
+    if (kernel_.private_bytes > kKeptPrivateBytes)
         stacks_->release();
 }
 
@@ -80,7 +73,7 @@ bool Threadgroup::run(const uint32_t (&position)[3]) {
     context_.simdgroups_per_threadgroup = (threads_ + kLanes - 1) / kLanes;
     context_.quadgroups_per_threadgroup = (threads_ + 3) / 4;
     if (memory_bytes_ != 0)
-        std::memset(memory_.get(), 0, memory_bytes_);
+        std::memset(memory_->data(), 0, memory_bytes_);
     faulted_ = false;
     if (kernel_.checks != nullptr)
         kernel_.checks->begin_threadgroup(context_, memory_bytes_);
@@ -92,8 +85,10 @@ bool Threadgroup::run(const uint32_t (&position)[3]) {
 }
 
 void Threadgroup::run_all() {
-    if (on_fibers_)
+    if (kernel_.suspends)
         run_fibers();
+    else if (on_fibers_)
+        run_apart();
     else
         run_plainly();
 }
@@ -130,6 +125,20 @@ void Threadgroup::run_plainly() {
         place(0, thread);
         kernel_.entry(&contexts_[0]);
     }
+}
+
+// All threads one after another on a stack of their own.
+void Threadgroup::run_apart() {
+    fibers_[0].prepare(*stacks_, 0, start_plainly, this);
+    main_.switch_to(fibers_[0]);
+}
+
+void Threadgroup::start_plainly(void* self) {
+    auto& threadgroup = *static_cast<Threadgroup*>(self);
+    threadgroup.fibers_[0].started();
+    threadgroup.run_plainly();
+    threadgroup.fibers_[0].switch_to(threadgroup.main_, true);
+    std::abort(); // a finished fiber is never continued
 }
 
 void Threadgroup::run_fibers() {

@@ -6,6 +6,8 @@
 #include "fiber.h"
 #include "simdgroup.h"
 
+#include "../memory.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -50,7 +52,8 @@ struct Fault {
 // at a barrier, or has finished. A fiber that has to wait picks its successor itself: a ready lane
 // of its simdgroup first; then, since no lane of it can run, the lanes parked at the lowest site
 // perform their operation; then another simdgroup; then the barrier opens. What runs a simdgroup a
-// call has one fiber a simdgroup, all in the first group. A kernel that never suspends has none.
+// call has one fiber a simdgroup, all in the first group. A kernel that never suspends has none, or
+// one for all if it has private arrays: what misses these must not reach the caller's frames.
 class Threadgroup {
   public:
     // To be called before the threadgroups of a launch; throws std::bad_alloc.
@@ -84,7 +87,9 @@ class Threadgroup {
     void report_trap(const Trap& trap);
     void run_plainly();
     void run_fibers();
+    void run_apart();
     static void start(void* self);
+    static void start_plainly(void* self);
     [[noreturn]] void finish();
     void suspend();
     int next(uint32_t group);
@@ -99,8 +104,7 @@ class Threadgroup {
     const std::atomic<bool>* stop_ = nullptr;
     StackArea stacks_of_[2]; // by granularity, so that kernels that take turns keep theirs
     StackArea* stacks_ = nullptr;
-    std::unique_ptr<char[], void (*)(char*)> memory_{nullptr, nullptr};
-    size_t memory_capacity_ = 0;
+    std::unique_ptr<Memory> memory_; // an access that misses it hits nothing else
     size_t memory_bytes_ = 0;
 
     // The threadgroup.
