@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import re
@@ -56,6 +57,28 @@ kernel void spin_in_barriers(device float* out [[buffer(0)]], constant uint& for
     } while (forever != 0);
     out[i] = x;
 }
+kernel void past_threadgroup_array(device float* out [[buffer(0)]],
+                                   constant int& by [[buffer(1)]],
+                                   uint i [[thread_position_in_grid]]) {
+    threadgroup float tile[64];
+    tile[int(i % 64) + by] = i;
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    out[i] = tile[(i + 1) % 64];
+}
+kernel void past_private_array(device float* out [[buffer(0)]], constant int& by [[buffer(1)]],
+                               uint i [[thread_position_in_grid]]) {
+    float own[16] = {};
+    own[int(i % 16) + by] = i;
+    for (uint k = 0; k < 16; ++k) out[i] += own[(k + i) % 16];
+}
+kernel void past_private_array_and_barrier(device float* out [[buffer(0)]],
+                                           constant int& by [[buffer(1)]],
+                                           uint i [[thread_position_in_grid]]) {
+    float own[16] = {};
+    for (int k = 0; k < 64; ++k) own[int(i % 16) + by + k] = i;
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint k = 0; k < 16; ++k) out[i] += own[(k + i) % 16];
+}
 kernel void divide(device int* out [[buffer(0)]], device const int* by [[buffer(1)]],
                    uint i [[thread_position_in_grid]]) {
     out[i] = 7 / by[i] + 7 % by[i];
@@ -92,9 +115,9 @@ def test_a_wild_write_is_a_fault_and_the_next_launch_works(library, name: str) -
 
 
 def test_a_fault_names_the_nearest_argument(library) -> None:
-    out, data = np.zeros(64, np.float32), np.zeros(64, np.float32)
+    out, data = pymetal.zeros(64), pymetal.zeros(64)
     with pytest.raises(pymetal.KernelFault, match=r"nearest to buffer\(\d\) '(in|out)'") as caught:
-        # 512 MB beyond: nothing is there in a process whose arrays are small
+        # 512 MB beyond: inside the guard
         library.wild_read(out, data, -(1 << 27), grid=64, threadgroup=64)
     assert caught.value.argument in ("in", "out")  # whichever the allocator put nearer
     assert caught.value.access == "read"
@@ -170,6 +193,25 @@ def test_a_handler_of_ctrl_c_that_raises_nothing_leaves_the_fault(library) -> No
     finally:
         signal.signal(signal.SIGINT, before)
     assert came == [signal.SIGINT]
+
+
+@pytest.mark.parametrize("elements", [16, 1024, 5000, 1 << 20])
+def test_nothing_else_lies_near_arrays_of_pymetal(library, elements: int) -> None:
+    before, out, after = (pymetal.zeros(elements) for _ in range(3))
+    for offset in (-1, -(1 << 12), -(1 << 28), elements + 4096, 1 << 28, (1 << 30) - 64):
+        with pytest.raises(pymetal.KernelFault, match="write to address"):
+            library.wild_write(out, offset - 63 * (offset < 0), grid=64, threadgroup=64)
+    assert not before.any()
+    assert not after.any()
+
+
+def test_what_misses_threadgroup_and_private_arrays_harms_nobody(library) -> None:
+    for name in ("past_threadgroup_array", "past_private_array", "past_private_array_and_barrier"):
+        kernel = library.kernel(name)
+        for distance in (-5_000_000, -100_000, 1000, 100_000, 5_000_000):
+            with contextlib.suppress(pymetal.KernelFault):
+                kernel(pymetal.output(256), distance, grid=256, threadgroup=64)
+            assert works(library.spin)
 
 
 def test_division_by_zero_does_not_trap(library) -> None:
