@@ -66,17 +66,20 @@ class Pipeline {
         Outcome outcome;
         {
             const nb::gil_scoped_release release;
-            run_bound(bound, timeout, outcome);
+            Watch watch(timeout);
+            run_bound(bound, watch, outcome);
         }
         return settled(outcome);
     }
 
-    // Launches one after another until one fails: the seconds of each, and the fault. The list
-    // keeps what it holds alive.
+    // Launches one after another until one fails, or something else than a Bound comes: the seconds
+    // of each, and the fault. The list keeps what it holds alive.
     static nb::tuple launch_all(const nb::list& bounds) {
         std::vector<std::pair<const Pipeline*, const pymetal::Bound*>> launches;
         for (nb::handle item : bounds) {
-            const auto& bound = nb::cast<const pymetal::Bound&>(item);
+            if (!nb::isinstance<pymetal::Bound>(item))
+                break;
+            const auto& bound = *nb::inst_ptr<pymetal::Bound>(item);
             launches.emplace_back(&nb::cast<const Pipeline&>(bound.route->launcher), &bound);
         }
         std::vector<double> seconds;
@@ -84,12 +87,14 @@ class Pipeline {
         std::optional<Fault> fault;
         {
             const nb::gil_scoped_release release;
+            Watch watch(std::nullopt); // one for all: it costs as much as a small launch
+            auto start = std::chrono::steady_clock::now();
             for (const auto& [pipeline, bound] : launches) {
-                const auto start = std::chrono::steady_clock::now();
                 Outcome outcome;
-                pipeline->run_bound(*bound, std::nullopt, outcome);
-                const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-                seconds.push_back(took.count());
+                pipeline->run_bound(*bound, watch, outcome);
+                const auto end = std::chrono::steady_clock::now();
+                seconds.push_back(std::chrono::duration<double>(end - start).count());
+                start = end;
                 if (outcome.is_plain())
                     continue;
                 const nb::gil_scoped_acquire acquire;
@@ -132,27 +137,27 @@ class Pipeline {
         Outcome outcome;
         {
             const nb::gil_scoped_release release;
-            run_released(std::move(addresses), std::move(offsets), bytes, geometry, timeout, checks,
+            Watch watch(timeout);
+            run_released(std::move(addresses), std::move(offsets), bytes, geometry, watch, checks,
                          outcome);
         }
         return settled(outcome);
     }
 
-    void run_bound(const pymetal::Bound& bound, std::optional<double> timeout,
-                   Outcome& outcome) const {
+    void run_bound(const pymetal::Bound& bound, Watch& watch, Outcome& outcome) const {
         std::vector<void*> addresses;
-        addresses.reserve(bound.count);
+        addresses.reserve(bound.route->order.size());
         for (const uint8_t position : bound.route->order)
-            addresses.push_back(bound.buffers[position].memory);
+            addresses.push_back(bound.bound[position].memory);
         const auto& [x, y, z] = bound.route->grid;
         const auto& [width, height, depth] = bound.route->threadgroup;
         run_released(std::move(addresses), {}, threadgroup_bytes_,
-                     Geometry{{x, y, z}, {width, height, depth}}, timeout, nullptr, outcome);
+                     Geometry{{x, y, z}, {width, height, depth}}, watch, nullptr, outcome);
     }
 
     // Called without the GIL.
     void run_released(std::vector<void*> addresses, std::vector<uint64_t> offsets, size_t bytes,
-                      const Geometry& geometry, std::optional<double> timeout, Checks* checks,
+                      const Geometry& geometry, Watch& watch, Checks* checks,
                       Outcome& outcome) const {
         // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
         const auto ask = [&outcome] {
@@ -163,8 +168,8 @@ class Pipeline {
         kernel.checks = checks;
         kernel.log = &outcome.log;
         Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
-        outcome.fault = launch.run(ask, timeout);
-        outcome.ended = launch.ended();
+        outcome.fault = launch.run(watch, ask);
+        outcome.ended = watch.reason();
     }
 
     // Called with the GIL: delivers the log, raises what a signal handler raised.
@@ -380,8 +385,8 @@ void bind_cpu(nb::module_& module) {
         .def("launch_bound", &Pipeline::launch_bound, "bound"_a, "timeout"_a = nb::none(),
              "As launch, with what Calls bound for a route that launches this pipeline.")
         .def_static("launch_all", &Pipeline::launch_all, "bounds"_a,
-                    "Launch each Bound by its route's pipeline, until one fails: the seconds of "
-                    "each, and the Fault or None.");
+                    "Launch each Bound by its route's pipeline, until one fails or something else "
+                    "comes: the seconds of each, and the Fault or None.");
 
     module.attr("LOOSE_BARRIER") = kLooseBarrier;
     module.def("layout", layout, "Byte offsets in the structs that compiled code reads.");

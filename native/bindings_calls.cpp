@@ -21,7 +21,6 @@ constexpr size_t kMostRoutes = 64;
 
 // What one argument takes.
 struct Slot {
-    uint32_t index = 0;
     bool is_written = false;
     size_t size_bytes = 0; // of an element
     size_t alignment = 1;
@@ -124,14 +123,13 @@ class Calls {
             throw nb::value_error("more arguments than a kernel can have");
         for (nb::handle item : slots) {
             Slot slot;
-            slot.index = nb::cast<uint32_t>(item[0]);
-            slot.is_written = nb::cast<bool>(item[1]);
-            slot.size_bytes = nb::cast<size_t>(item[2]);
-            slot.alignment = std::max<size_t>(1, nb::cast<size_t>(item[3]));
-            slot.is_one_element = nb::cast<bool>(item[4]);
-            slot.is_padded = nb::cast<bool>(item[5]);
-            slot.dtype = item[6];
-            const auto number = nb::cast<nb::str>(item[7]);
+            slot.is_written = nb::cast<bool>(item[0]);
+            slot.size_bytes = nb::cast<size_t>(item[1]);
+            slot.alignment = std::max<size_t>(1, nb::cast<size_t>(item[2]));
+            slot.is_one_element = nb::cast<bool>(item[3]);
+            slot.is_padded = nb::cast<bool>(item[4]);
+            slot.dtype = item[5];
+            const auto number = nb::cast<nb::str>(item[6]);
             slot.number = number.c_str()[0];
             slots_.push_back(std::move(slot));
         }
@@ -156,50 +154,44 @@ class Calls {
         if (route == nullptr || values.size() != count || is_asked_for("PYMETAL_CHECK") ||
             is_asked_for("PYMETAL_TIMEOUT"))
             return nullptr;
-        auto bound = std::make_unique<Bound>();
-        bound->route = std::move(route);
-        bound->count = count;
-        bound->values = values;
+        auto call = std::make_unique<Bound>(std::move(route), values, count);
         bool writes_callers_array = false;
         nb::object outputs; // None or a list
         for (size_t i = 0; i < count; ++i) {
             const Slot& slot = slots_[i];
             PyObject* value = PyTuple_GetItem(values.ptr(), static_cast<Py_ssize_t>(i));
-            BoundBuffer& buffer = bound->buffers[i];
-            buffer.index = slot.index;
-            buffer.is_written = slot.is_written;
+            BoundValue& bound = call->bound[i];
             PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(value));
             if (type == array_type_.ptr()) {
-                if (!bind_array(value, slot, buffer))
+                if (!bind_array(value, slot, bound))
                     return nullptr;
                 writes_callers_array |= slot.is_written;
             } else if (type == output_type_.ptr()) {
                 if (!outputs.is_valid()) {
                     outputs = nb::list();
-                    bound->values = nb::list(values);
+                    call->values = nb::list(values);
                 }
                 const nb::object made = allocate_(i, nb::handle(value));
-                if (!bind_array(made.ptr(), slot, buffer))
+                if (!bind_array(made.ptr(), slot, bound))
                     return nullptr;
                 nb::cast<nb::list>(outputs).append(made);
-                bound->values[i] = made;
+                call->values[i] = made;
             } else {
-                std::byte* number = bound->numbers[i].data();
-                if (slot.number == 0 || !put_number(value, slot, number))
+                if (slot.number == 0 || !put_number(value, slot, bound.number.data()))
                     return nullptr;
-                buffer.memory = number;
-                buffer.size_bytes = slot.size_bytes;
+                bound.memory = bound.number.data();
+                bound.size_bytes = slot.size_bytes;
             }
         }
-        if (writes_callers_array && !are_apart(*bound))
+        if (writes_callers_array && !are_apart(*call))
             return nullptr;
         if (!outputs.is_valid())
-            bound->results = nb::none();
+            call->results = nb::none();
         else if (const auto list = nb::cast<nb::list>(outputs); list.size() == 1)
-            bound->results = list[0];
+            call->results = list[0];
         else
-            bound->results = nb::tuple(list);
-        return bound;
+            call->results = nb::tuple(list);
+        return call;
     }
 
   private:
@@ -217,7 +209,7 @@ class Calls {
         return found == routes_.rend() ? nullptr : *found;
     }
 
-    bool bind_array(PyObject* array, const Slot& slot, BoundBuffer& out) const {
+    bool bind_array(PyObject* array, const Slot& slot, BoundValue& out) const {
         PyObject* dtype = PyObject_GetAttr(array, dtype_name_.ptr());
         Py_XDECREF(dtype); // the array has it
         if (dtype != slot.dtype.ptr()) {
@@ -244,12 +236,12 @@ class Calls {
     }
 
     // What is written shares memory with nothing else, or all of it.
-    static bool are_apart(const Bound& bound) {
-        for (size_t i = 0; i < bound.count; ++i) {
-            const BoundBuffer& written = bound.buffers[i];
+    bool are_apart(const Bound& call) const {
+        for (size_t i = 0; i < slots_.size(); ++i) {
+            const BoundValue& written = call.bound[i];
             const auto* start = static_cast<const char*>(written.memory);
-            for (size_t j = 0; written.is_written && j < bound.count; ++j) {
-                const BoundBuffer& other = bound.buffers[j];
+            for (size_t j = 0; slots_[i].is_written && j < slots_.size(); ++j) {
+                const BoundValue& other = call.bound[j];
                 const auto* begin = static_cast<const char*>(other.memory);
                 const bool is_same = begin == start && other.size_bytes == written.size_bytes;
                 if (i != j && !is_same && begin < start + written.size_bytes &&

@@ -25,25 +25,24 @@ struct Route {
     std::vector<uint8_t> order; // which argument's address comes when, as the code was compiled
 };
 
-struct BoundBuffer {
-    uint32_t index = 0;
+// One argument's memory: an array's, or the number itself.
+struct BoundValue {
     void* memory = nullptr;
     size_t size_bytes = 0;
-    bool is_written = false;
+    alignas(16) std::array<std::byte, 16> number{};
 };
 
 // The values of one call: their memory, which it keeps alive, and numbers. Does not move, since
-// `buffers` points into `numbers`.
+// `bound` points into itself.
 struct Bound {
-    Bound() = default;
+    Bound(std::shared_ptr<const Route> taken, nanobind::object given, size_t count)
+        : route(std::move(taken)), values(std::move(given)), bound(new BoundValue[count]) {}
     Bound(const Bound&) = delete;
 
     std::shared_ptr<const Route> route;
-    nanobind::object values;  // as given, outputs in the places of their markers
-    nanobind::object results; // what the call returns: None, an array or a tuple of them
-    std::array<BoundBuffer, kMostBuffers> buffers{};
-    size_t count = 0;
-    alignas(16) std::array<std::array<std::byte, 16>, kMostBuffers> numbers;
+    nanobind::object values;             // as given, outputs in the places of their markers
+    nanobind::object results;            // what the call returns: None, an array or a tuple of them
+    std::unique_ptr<BoundValue[]> bound; // one for each value
 };
 
 } // namespace pymetal

@@ -63,10 +63,10 @@ def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> 
     return Binding(argument, array, written=argument.access != "read")
 
 
-def slot(argument: Argument) -> tuple[int, bool, int, int, bool, bool, DType | None, str]:
+def slot(argument: Argument) -> tuple[bool, int, int, bool, bool, DType | None, str]:
     """What `_native.Calls` needs to know to bind the plain cases of `bind` by itself.
 
-    Index, whether it is written, size and alignment of an element, whether there is just one,
+    Whether it is written, size and alignment of an element, whether there is just one,
     whether an element is padded, dtype and NumPy's kind of a number that it takes ("" for none).
     """
     dtype = argument_dtype(argument) if argument.kind == "buffer" and argument.size_bytes else None
@@ -75,7 +75,6 @@ def slot(argument: Argument) -> tuple[int, bool, int, int, bool, bool, DType | N
         argument.is_reference or argument.address_space == "constant"
     )
     return (
-        argument.index,
         argument.access != "read",
         argument.size_bytes or 1,
         min(argument.align_bytes, ALIGNMENT_BYTES),

@@ -44,6 +44,7 @@ class Kernel:
     ) -> None:
         self._device = device
         self._pipeline = pipeline
+        self.name = pipeline.function.name
         self._arguments = enabled_arguments(pipeline.function, constants or {})
         self.places_by_index = sorted(
             range(len(self._arguments)), key=lambda place: self._arguments[place].index
@@ -58,10 +59,6 @@ class Kernel:
             self._limits.max_buffer_bytes,
             [slot(argument) for argument in self._arguments],
         )
-
-    @property
-    def name(self) -> str:
-        return self._pipeline.function.name
 
     @property
     def device(self) -> Device:

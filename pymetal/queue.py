@@ -13,8 +13,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import repeat
+from operator import attrgetter
+from threading import get_ident
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +32,7 @@ MOST_RECORDS = 1 << 16
 # A thread without work for this long ends; the next launch starts another.
 IDLE_SECONDS = 2.0
 
-# Bound launches that the thread takes at a time: they need no Python code between them.
+# Launches that the thread takes at a time: bound ones need no Python code between them.
 MOST_AT_ONCE = 256
 
 Run = Callable[[], None]
@@ -42,6 +45,29 @@ class Launch(NamedTuple):
 
     kernel: str
     gpu_seconds: float
+
+
+class _Launches:
+    """Launches that wait: kernels and what runs them, side by side, for speed."""
+
+    def __init__(self, kernels: Iterable[Kernel] = (), works: Iterable[Work] = ()) -> None:
+        self.kernels, self.works = deque(kernels), deque(works)
+
+    def __len__(self) -> int:
+        return len(self.works)
+
+    def extend(self, others: _Launches) -> None:
+        self.kernels.extend(others.kernels)
+        self.works.extend(others.works)
+
+    def take(self, most: int) -> tuple[list[Kernel], list[Work]]:
+        """Remove the first ones."""
+        kernel, work, count = self.kernels.popleft, self.works.popleft, min(most, len(self))
+        return [kernel() for _ in range(count)], [work() for _ in range(count)]
+
+    def clear(self) -> None:
+        self.kernels.clear()
+        self.works.clear()
 
 
 class Queue:
@@ -59,24 +85,27 @@ class Queue:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[Kernel, Work]] = deque()
-        self._batch: list[tuple[Kernel, Work]] | None = None
+        self._waiting = _Launches()
+        self._batch: _Launches | None = None
         self._batch_owner = 0
         self._submitted = self._done = 0
         self._error: BaseException | None = None
         self._records: deque[Launch] = deque(maxlen=MOST_RECORDS)
         self._thread: threading.Thread | None = None
-        self._is_closed = False
+        self._is_closed = self._is_dropped = False
         _queues.add(self)
 
     def submit(self, kernel: Kernel, work: Work) -> None:
         """Add a launch; `kernel(..., queue=queue)` does."""
-        if self._batch is not None and self._batch_owner == threading.get_ident():
-            self._batch.append((kernel, work))  # only this thread ends the batch
+        batch = self._batch
+        if batch is not None and self._batch_owner == get_ident():
+            batch.kernels.append(kernel)  # only this thread ends the batch
+            batch.works.append(work)
             return
+        launches = _Launches([kernel], [work])
         with self._changed:
             self._check_open()
-            self._add([(kernel, work)])
+            self._add(launches)
 
     @contextmanager
     def batch(self) -> Iterator[Queue]:
@@ -88,8 +117,8 @@ class Queue:
             self._check_open()
             if self._batch is not None:
                 raise LaunchError("the queue is in a batch already; batches do not nest")
-            gathered: list[tuple[Kernel, Work]] = []
-            self._batch, self._batch_owner = gathered, threading.get_ident()
+            gathered = _Launches()
+            self._batch, self._batch_owner = gathered, get_ident()
         try:
             yield self
         except BaseException:
@@ -186,10 +215,10 @@ class Queue:
             raise LaunchError("the queue is closed; make another with pymetal.Queue()")
 
     def _check_batch(self) -> None:
-        if self._batch is not None and self._batch_owner == threading.get_ident():
+        if self._batch is not None and self._batch_owner == get_ident():
             raise LaunchError("the batch has not started: wait after its `with`")
 
-    def _add(self, launches: list[tuple[Kernel, Work]]) -> None:
+    def _add(self, launches: _Launches) -> None:
         """Called with the lock."""
         if self._error is not None or not launches:
             return
@@ -201,28 +230,24 @@ class Queue:
             self._thread.start()
         self._changed.notify_all()
 
-    def _next(self) -> list[tuple[Kernel, Work]]:
-        """What the thread does next: one launch, or several bound ones. Nothing: it ends."""
+    def _next(self) -> tuple[list[Kernel], list[Work]]:
+        """What the thread does next. Nothing: it ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed, IDLE_SECONDS)
             if not self._waiting:
                 self._thread = None
-                return []
-            taken = [self._waiting.popleft()]
-            if isinstance(taken[0][1], _native.Bound):
-                while len(taken) < MOST_AT_ONCE and self._waiting:
-                    if not isinstance(self._waiting[0][1], _native.Bound):
-                        break
-                    taken.append(self._waiting.popleft())
-            return taken
+            return self._waiting.take(MOST_AT_ONCE)
 
-    def _finish(self, taken: int, records: list[Launch], error: BaseException | None) -> None:
+    def _finish(
+        self, taken: int, records: Sequence[Launch], left: int, error: BaseException | None
+    ) -> None:
+        """After `taken` launches; on an error, `left` others that were taken do not run."""
         with self._changed:
             self._done += taken
             self._records.extend(records)
             if error is not None:
                 self._error = error
-                self._done += len(self._waiting)
+                self._done += left + len(self._waiting)
                 self._waiting.clear()
             if self._is_idle():
                 self._changed.notify_all()
@@ -230,34 +255,43 @@ class Queue:
 
 def _serve(queue: Queue) -> None:
     """The thread of a queue."""
-    while taken := queue._next():
-        count = len(taken)
-        try:
-            records, error = _run(taken)
-        # Whatever a launch raises is for the one who waits.
-        except BaseException as raised:
-            records, error = [], raised
-        del taken  # the arrays are the caller's again
-        queue._finish(count, records, error)
-        del error
+    while (taken := queue._next())[0]:
+        kernels, works = taken
+        del taken
+        while works and not queue._is_dropped:
+            error: BaseException | None = None
+            try:
+                count, records, error = _run(kernels, works)
+            # Whatever a launch raises is for the one who waits.
+            except BaseException as raised:
+                count, records, error = 1, [], raised
+            del kernels[:count], works[:count]  # the arrays are the caller's again
+            left = len(works)
+            if error is not None:
+                del kernels[:], works[:]
+            queue._finish(count, records, left, error)
+            del error
 
 
-def _run(taken: list[tuple[Kernel, Work]]) -> tuple[list[Launch], BaseException | None]:
-    bounds = [work for _, work in taken if isinstance(work, _native.Bound)]
-    if bounds:  # then all of them are
-        seconds, fault = _native.Pipeline.launch_all(bounds)
-        names = [kernel.name for kernel, _ in taken]
-        records = list(map(Launch, names, seconds))
-        if fault is None:
-            return records, None
-        failed = len(records) - 1
-        return records[:-1], taken[failed][0]._failed(bounds[failed], fault)
-    ((kernel, run),) = taken
-    assert not isinstance(run, _native.Bound)
-    started = time.perf_counter()
-    run()
-    measured = kernel.last_gpu_seconds
-    return [Launch(kernel.name, measured or time.perf_counter() - started)], None
+def _run(
+    kernels: list[Kernel], works: list[Work]
+) -> tuple[int, list[Launch], BaseException | None]:
+    """Run the first launches: how many, the records of those that went well, and the error."""
+    first = works[0]
+    if not isinstance(first, _native.Bound):
+        started = time.perf_counter()
+        first()
+        measured = kernels[0].last_gpu_seconds
+        return 1, [Launch(kernels[0].name, measured or time.perf_counter() - started)], None
+    seconds, fault = _native.Pipeline.launch_all(works)
+    count = len(seconds)
+    names = map(attrgetter("name"), kernels)
+    # As Launch(name, second), without a call of Python code for each.
+    records = list(map(tuple.__new__, repeat(Launch), zip(names, seconds, strict=False)))
+    if fault is None:
+        return count, records, None
+    failed: _native.Bound = works[count - 1]  # type: ignore[assignment]
+    return count, records[:-1], kernels[count - 1]._failed(failed, fault)
 
 
 _queues: weakref.WeakSet[Queue] = weakref.WeakSet()
@@ -269,7 +303,7 @@ def _at_exit() -> None:
         with queue._changed:
             queue._done += len(queue._waiting)
             queue._waiting.clear()
-            queue._is_closed = True
+            queue._is_closed = queue._is_dropped = True
             queue._changed.notify_all()
             thread = queue._thread
         if thread is not None:

@@ -72,36 +72,40 @@ void Launch::arrange(const Geometry& geometry, size_t axis) {
     }
 }
 
-std::optional<Fault> Launch::run(const std::function<bool()>& interrupted,
-                                 std::optional<double> timeout_seconds) {
-    Watch watch(timeout_seconds);
+std::optional<Fault> Launch::run(Watch& watch, const std::function<bool()>& interrupted) {
     watch_ = &watch;
     caller_ = std::this_thread::get_id();
     interrupted_ = &interrupted;
     WorkerPool& pool = WorkerPool::instance();
     {
-        // The first threadgroup runs here and says what the rest will take.
-        const auto start = Clock::now();
         Lease lease(pool);
         FloatEnvironment environment(kernel_.flush_subnormals);
         lease.threadgroup().begin(kernel_, context_, memory_bytes_, watch.stop());
-        run_chunk(lease.threadgroup(), 0, 1);
         claimed_ = 1;
-        const nanoseconds each = std::max(nanoseconds{1}, Clock::now() - start);
-        const auto wanted = static_cast<uint64_t>(kChunkTime / each);
-        chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (pool.size() * 8) + 1);
-        const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
-        if (left < static_cast<double>(kWorthSharing.count()) || pool.size() == 1 ||
-            kernel_.checks != nullptr)
-            claim_all(lease.threadgroup());
+        if (total_ == 1)
+            run_chunk(lease.threadgroup(), 0, 1);
+        else
+            run_first(lease.threadgroup(), pool.size());
         lease.threadgroup().end();
     }
     if (has_work())
         pool.run(*this);
-    ended_ = watch.reason();
     if (error_)
         std::rethrow_exception(error_);
     return std::move(fault_);
+}
+
+// The first threadgroup says what the rest will take: whether sharing it is worth while.
+void Launch::run_first(Threadgroup& threadgroup, unsigned workers) {
+    const auto start = Clock::now();
+    run_chunk(threadgroup, 0, 1);
+    const nanoseconds each = std::max(nanoseconds{1}, Clock::now() - start);
+    const auto wanted = static_cast<uint64_t>(kChunkTime / each);
+    chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (workers * 8) + 1);
+    const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
+    if (left < static_cast<double>(kWorthSharing.count()) || workers == 1 ||
+        kernel_.checks != nullptr)
+        claim_all(threadgroup);
 }
 
 bool Launch::has_work() const {

@@ -27,19 +27,18 @@ class Launch : public Job {
            std::vector<uint64_t> threadgroup_offsets, size_t memory_bytes,
            const Geometry& geometry);
 
-    // Runs it and returns when all is done, or `interrupted()` was true: the calling thread asks
-    // now and then, between threadgroups. Throws what a worker threw (std::bad_alloc).
-    std::optional<Fault> run(const std::function<bool()>& interrupted,
-                             std::optional<double> timeout_seconds = std::nullopt);
-
-    // Whether the launch was ended from outside, and why.
-    Watch::Reason ended() const { return ended_; }
+    // Runs it and returns when all is done, or `interrupted()` was true: the calling thread, which
+    // made the watch, asks now and then, between threadgroups. Throws what a worker threw
+    // (std::bad_alloc). The watch tells whether the launch was ended from outside, and why; one may
+    // serve several launches, one after another.
+    std::optional<Fault> run(Watch& watch, const std::function<bool()>& interrupted);
 
     // Claims threadgroups until there are none left, on any thread.
     void work() override;
     bool has_work() const override;
 
   private:
+    void run_first(Threadgroup& threadgroup, unsigned workers);
     void claim_all(Threadgroup& threadgroup);
     void arrange(const Geometry& geometry, size_t axis);
     void run_chunk(Threadgroup& threadgroup, uint64_t first, uint64_t count);
@@ -57,7 +56,6 @@ class Launch : public Job {
     std::thread::id caller_;
     const std::function<bool()>* interrupted_ = nullptr;
     Watch* watch_ = nullptr;
-    Watch::Reason ended_ = Watch::Reason::none;
     std::mutex failure_;
     std::optional<Fault> fault_;
     std::exception_ptr error_;
