@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -42,6 +43,15 @@ void begin(Checks& self, const std::vector<Buffer>& buffers, std::vector<uint64_
     self.begin(std::move(all), std::move(arguments));
 }
 
+// (index in the threadgroup, linear index of the threadgroup, site), or None
+std::optional<std::tuple<uint32_t, uint64_t, uint32_t>> writer(const Checks& self, uint32_t buffer,
+                                                               uint64_t offset) {
+    const auto found = self.writer(buffer, offset);
+    if (!found)
+        return std::nullopt;
+    return std::make_tuple(found->thread, found->threadgroup, found->site);
+}
+
 } // namespace
 
 void bind_checks(nb::module_& module) {
@@ -71,5 +81,8 @@ void bind_checks(nb::module_& module) {
              "bytes of each threadgroup argument.")
         .def_prop_ro("reports", &Checks::reports)
         .def("unwritten", &Checks::unwritten, "buffer"_a, "element_bytes"_a,
-             "How many elements of a buffer nobody wrote any part of, and the first of them.");
+             "How many elements of a buffer nobody wrote any part of, and the first of them.")
+        .def("writer", writer, "buffer"_a, "offset"_a,
+             "Who wrote that byte of a buffer last: (index in its threadgroup, linear index of the "
+             "threadgroup, site); None if nobody did.");
 }

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pymetal.arrays import is_shared as is_shared
     from pymetal.arrays import zeros as zeros
     from pymetal.call import threadgroup_memory as threadgroup_memory
-    from pymetal.capture import capture as capture
     from pymetal.devices import device as device
     from pymetal.devices import device_names as device_names
     from pymetal.errors import ArgumentError as ArgumentError
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pymetal.errors import ToolchainError as ToolchainError
     from pymetal.errors import UnsupportedError as UnsupportedError
     from pymetal.errors import WaitTimeoutError as WaitTimeoutError
+    from pymetal.gpu_capture import capture as capture
     from pymetal.kernel import Kernel as Kernel
     from pymetal.library import Library as Library
     from pymetal.library import compile as compile
@@ -47,7 +47,7 @@ _HOMES = {
     "empty": "arrays",
     "is_shared": "arrays",
     "zeros": "arrays",
-    "capture": "capture",
+    "capture": "gpu_capture",
     "device": "devices",
     "device_names": "devices",
     "ArgumentError": "errors",
@@ -78,6 +78,8 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return import_module("pymetal.testing")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'pymetal' has no attribute {name!r}")
@@ -87,7 +89,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, "testing"})
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,18 @@ Array = np.ndarray[Any, Any]
 
 # Of one kernel's outputs; a program that needs more has no use for remembering them.
 MOST_CHECKED_SHAPES = 1024
+
+
+class Prepared(NamedTuple):
+    """A launch whose values are bound. `fresh`: the indices of outputs, which hold nothing yet."""
+
+    bindings: list[Binding]
+    threadgroup_memory: dict[int, int]
+    grid: Size
+    threadgroup: Size
+    picked: bool  # the threadgroup, because the caller gave none
+    fresh: list[int]
+    results: Any
 
 
 class Kernel:
@@ -186,20 +198,11 @@ class Kernel:
                     if fault is not None:
                         raise self._failed(bound, fault)
                 return bound.results
-        if named or len(values) != len(self._arguments) or self._takes_memory:
-            values, threadgroup_memory = in_declared_order(
-                self.function, self._arguments, values, named, threadgroup_memory
-            )
+        ordered, threadgroup_memory = self.ordered(values, named, threadgroup_memory)
         if threadgroups is not None:
-            if grid is not None or threadgroup is None:
-                raise LaunchError(
-                    f"{self.name}: threadgroups counts threadgroups: pass it with threadgroup and "
-                    "without grid"
-                )
-            threadgroup = geometry.size(threadgroup, "threadgroup")
-            grid = geometry.whole_grid(geometry.size(threadgroups, "threadgroups"), threadgroup)
+            grid, threadgroup = self.counted(threadgroups, grid, threadgroup)
         return self.launch(
-            values,
+            ordered,
             grid,
             threadgroup,
             threadgroup_memory,
@@ -207,6 +210,30 @@ class Kernel:
             queue=queue,
             check=check,
         )
+
+    def ordered(
+        self,
+        values: Sequence[Any],
+        named: Mapping[str, Any],
+        threadgroup_memory: Mapping[int, int] | None = None,
+    ) -> tuple[Sequence[Any], Mapping[int, int] | None]:
+        """A call's values, one for each of `arguments`, and bytes of threadgroup memory."""
+        if named or len(values) != len(self._arguments) or self._takes_memory:
+            return in_declared_order(
+                self.function, self._arguments, values, named, threadgroup_memory
+            )
+        return values, threadgroup_memory
+
+    def counted(self, threadgroups: Any, grid: Any, threadgroup: Any) -> tuple[Size, Size]:
+        """The grid of so many threadgroups, and the threadgroup."""
+        if grid is not None or threadgroup is None:
+            raise LaunchError(
+                f"{self.name}: threadgroups counts threadgroups: pass it with threadgroup and "
+                "without grid"
+            )
+        threadgroup = geometry.size(threadgroup, "threadgroup")
+        whole = geometry.whole_grid(geometry.size(threadgroups, "threadgroups"), threadgroup)
+        return whole, threadgroup
 
     def launch(
         self,
@@ -249,6 +276,28 @@ class Kernel:
         check: str,
     ) -> tuple[Callable[[], None], Any]:
         """A launch with everything checked and bound, and what the call returns."""
+        launch = self.prepare(values, grid, threadgroup, threadgroup_memory)
+        bindings, lengths = launch.bindings, launch.threadgroup_memory
+        grid, threadgroup = launch.grid, launch.threadgroup
+        if check:
+            checked = self.checked(check)
+            run = partial(
+                checked.launch, bindings, lengths, grid, threadgroup, launch.fresh, timeout
+            )
+            return run, launch.results
+        if not lengths:
+            self._remember(grid, threadgroup, launch.picked)
+        run = partial(self._pipeline.launch, bindings, lengths, grid, threadgroup, timeout)
+        return run, launch.results
+
+    def prepare(
+        self,
+        values: Sequence[Any],
+        grid: Any,
+        threadgroup: Any,
+        threadgroup_memory: Mapping[int, int] | None,
+    ) -> Prepared:
+        """A launch with everything checked and bound, outputs allocated."""
         limits, pipeline = self._limits, self._pipeline
         grid = geometry.size(grid, "grid")
         geometry.check_grid(grid)
@@ -275,14 +324,7 @@ class Kernel:
         check_overlaps(self.function, bindings)
         results = tuple(outputs) if len(outputs) > 1 else outputs[0] if outputs else None
 
-        if check:
-            checked = self._checked(check)
-            return partial(
-                checked.launch, bindings, lengths, grid, threadgroup, fresh, timeout
-            ), results
-        if not lengths:
-            self._remember(grid, threadgroup, picks)
-        return partial(pipeline.launch, bindings, lengths, grid, threadgroup, timeout), results
+        return Prepared(bindings, lengths, grid, threadgroup, picks, fresh, results)
 
     def _remember(self, grid: Size, threadgroup: Size, picks: bool) -> None:
         """Let calls with this geometry be warm, where the pipeline has a launcher for them."""
@@ -316,7 +358,7 @@ class Kernel:
         if note not in self.report.notes:
             self.report.notes.append(note)
 
-    def _checked(self, checks: str) -> Any:
+    def checked(self, checks: str) -> Any:
         """The pipeline with checks, which the software device has."""
         checked = getattr(self._pipeline, "checked", None)
         if checked is None:

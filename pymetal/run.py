@@ -109,7 +109,7 @@ def run_metal_kernel(
 @contextmanager
 def _captured(device: Device) -> Iterator[None]:
     """A GPU capture around a launch, whose path goes to the log."""
-    from pymetal.capture import capture
+    from pymetal.gpu_capture import capture
 
     with capture(device=device) as path:
         yield

@@ -15,22 +15,10 @@ settings.register_profile("here", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--device",
-        action="append",
-        metavar="NAME",
-        help="run the device tests on this device only (repeatable); default: each one present",
-    )
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`device`: every test that takes it runs on each device present."""
-    if "device" in metafunc.fixturenames:
-        import pymetal
-
-        names = metafunc.config.getoption("--device") or pymetal.device_names()
-        metafunc.parametrize("device", names)
+@pytest.fixture
+def device(metal_device: str) -> str:
+    """Every test that takes it runs on each device present, or on `--device`: pymetal's plugin."""
+    return metal_device
 
 
 @pytest.fixture(scope="session", autouse=True)

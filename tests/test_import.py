@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +56,11 @@ def test_every_public_name_is_there_and_documented(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'kernal'"):
         _ = pymetal.kernal
+
+
+def test_no_public_name_is_a_submodules_too():
+    """`import pymetal.NAME` would put the module in the place of the function."""
+    modules = {module.name for module in pkgutil.iter_modules(pymetal.__path__)}
+    assert not modules & set(pymetal.__all__)
+    assert pymetal.testing is importlib.import_module("pymetal.testing")
+    assert "testing" in dir(pymetal)

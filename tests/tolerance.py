@@ -24,21 +24,15 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
+from pymetal.tolerance import compare, gamma, unit_roundoff
+
+__all__ = ["assert_within", "gamma", "unit_roundoff"]  # tests take all three from here
+
 U = 2.0**-24  # unit roundoff of float32
 # In units of u: the specification's 4, 4, 4, 2 and 16 ULP.
 EXP, SIN, COS, RSQRT, POW = 8 * U, 8 * U, 8 * U, 4 * U, 32 * U
 
 DTYPES = {"": np.float32, "_half": np.float16, "_bfloat": ml_dtypes.bfloat16}
-
-
-def gamma(n: int) -> float:
-    """Relative error of n roundings in float32."""
-    return n * U / (1 - n * U)
-
-
-def unit_roundoff(dtype) -> float:
-    """Half the distance from 1 to the next number of `dtype`."""
-    return float(ml_dtypes.finfo(dtype).eps) / 2
 
 
 def assert_within(result: np.ndarray, exact: np.ndarray, bound: np.ndarray | float = 0.0) -> None:
@@ -48,31 +42,15 @@ def assert_within(result: np.ndarray, exact: np.ndarray, bound: np.ndarray | flo
     """
     exact = np.asarray(exact, np.float64)
     assert result.shape == exact.shape
-    info = ml_dtypes.finfo(result.dtype)
-    actual = result.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
-        exact = np.where(np.abs(exact) > overflow_limit(info), np.copysign(np.inf, exact), exact)
-        rounding = unit_roundoff(result.dtype) * np.abs(exact) + float(info.smallest_subnormal)
-        allowed = np.broadcast_to(bound + rounding, exact.shape)
-        error = np.abs(actual - exact)
-        right = np.where(
-            np.isfinite(exact),
-            error <= allowed,
-            (actual == exact) | (np.isnan(actual) & np.isnan(exact)),
-        )
-    if right.all():
+    found = compare(result, exact, bound)
+    if not found.wrong:
         return
-    wrong = np.argwhere(~right)
-    at = tuple(int(i) for i in wrong[0])
+    at = found.first
     raise AssertionError(
-        f"{len(wrong)} of {result.size} elements are wrong, first at {at}: "
-        f"{actual[at]!r}, exactly {exact[at]!r}; off by {error[at]:.3g}, allowed {allowed[at]:.3g}"
+        f"{found.wrong} of {result.size} elements are wrong, first at {at}: "
+        f"{float(result[at])!r}, exactly {exact[at]!r}; "
+        f"off by {found.error[at]:.3g}, allowed {found.allowed[at]:.3g}"
     )
-
-
-def overflow_limit(info) -> float:
-    """What rounds to infinity: half a step above the largest number."""
-    return float(info.max) * (1 + float(info.eps) / 4)
 
 
 def random(rng: np.random.Generator, shape, suffix: str = "") -> np.ndarray:

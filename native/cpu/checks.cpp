@@ -395,6 +395,15 @@ std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t elemen
     return {count, first};
 }
 
+std::optional<Checks::Writer> Checks::writer(uint32_t index, uint64_t offset) const {
+    if (index >= buffers_.size() || offset >= buffers_[index].bytes || device_cells_[index].empty())
+        return std::nullopt;
+    const uint64_t write = device_cells_[index][offset / units_[index]].write;
+    if (!Stamp::there(write))
+        return std::nullopt;
+    return Writer{Stamp::thread(write), threadgroup_at(Stamp::time(write)), Stamp::site(write)};
+}
+
 namespace {
 
 Checks& current() {

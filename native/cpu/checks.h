@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -98,6 +99,14 @@ class Checks {
     const std::vector<CheckReport>& reports() const { return reports_; }
     // Elements of buffer `index` of which nobody wrote any part: how many, and the first.
     std::tuple<uint64_t, uint64_t> unwritten(uint32_t index, uint32_t element_bytes) const;
+
+    struct Writer {
+        uint32_t thread = 0;      // index in its threadgroup
+        uint64_t threadgroup = 0; // linear index
+        uint32_t site = 0;
+    };
+    // Who wrote that byte of buffer `index` last.
+    std::optional<Writer> writer(uint32_t index, uint64_t offset) const;
 
   private:
     struct Cell {
