@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from pymetal.air.canonical import CanonicalFunction
@@ -10,7 +11,12 @@ from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.jit import NativeCode
 from pymetal.cpu.lanes import LaneLayout
 from pymetal.cpu.vectorise import NotVectorised, vectorise
-from pymetal.errors import UnsupportedError
+from pymetal.errors import LibraryError, UnsupportedError
+
+_log = logging.getLogger(__name__)
+
+# What a mistake in the vectoriser raises.
+_MISTAKES = (AssertionError, IndexError, KeyError, RecursionError, StopIteration, ValueError)
 
 
 def compile_kernel(
@@ -20,18 +26,27 @@ def compile_kernel(
 
     `engine` is "reference", "vectorised", or "auto" for the best. Raises UnsupportedError.
     """
+    name = canonical.function.name
     if engine == "reference":
         return _by_reference(canonical)
-    try:
-        return _vectorised(canonical, layout or LaneLayout())
-    except NotVectorised as reason:
-        name = canonical.function.name
-        if engine == "vectorised":
+    if engine == "vectorised":
+        try:
+            return _vectorised(canonical, layout or LaneLayout())
+        except NotVectorised as reason:
             raise UnsupportedError(
                 f"{name}: the vectorised engine does not do {reason}", feature=str(reason)
             ) from reason
-        note = f"runs on the reference engine, because the vectorised one does not do {reason}"
-        return replace(_by_reference(canonical), notes=(note,))
+    try:
+        return _vectorised(canonical, layout or LaneLayout())
+    except (NotVectorised, LibraryError, UnsupportedError) as error:
+        why = str(error)
+    except _MISTAKES as error:
+        # The kernel is right, and the other engine runs it.
+        _log.warning("%s: a mistake in the vectoriser", name, exc_info=True)
+        why = f"this kernel, by a mistake of PyMetal's ({type(error).__name__}: {error})"
+    compiled = _by_reference(canonical)
+    note = f"runs on the reference engine, because the vectorised one does not do {why}"
+    return replace(compiled, notes=(note, *compiled.notes))
 
 
 # What one call of vectorised code runs, by the axis that its lanes may lie along.
@@ -39,27 +54,41 @@ _GRANULARITY = {None: "simdgroup", 0: "simdgroup along x", 1: "simdgroup along y
 
 
 def _by_reference(canonical: CanonicalFunction) -> Compiled:
+    name = canonical.function.name
     lowered = reference.lower(canonical)
-    return _compiled(
+    try:
+        native, note = jit.compile_any_size(lowered.modules, lowered.entry, kernel=name)
+    except jit.InvalidCode as error:
+        raise UnsupportedError(
+            f"{name}: the reference engine made {error}", feature="code generation"
+        ) from error
+    compiled = _compiled(
         canonical,
-        jit.compile_ir(lowered.modules, lowered.entry, kernel=canonical.function.name),
+        native,
         engine="reference",
         entry=lowered.entry,
         granularity="thread",
         suspends=lowered.suspends,
     )
+    return replace(compiled, notes=(note,)) if note else compiled
 
 
 def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
     lowered = vectorise(canonical, layout)
-    return _compiled(
+    try:
+        native = jit.compile_ir([lowered.ir], lowered.entry, kernel=canonical.function.name)
+    except (jit.TooSlow, jit.InvalidCode) as error:
+        raise NotVectorised(str(error)) from error
+    compiled = _compiled(
         canonical,
-        jit.compile_ir([lowered.ir], lowered.entry, kernel=canonical.function.name),
+        native,
         engine="vectorised",
         entry=lowered.entry,
         granularity=_GRANULARITY[lowered.axis],
         suspends=lowered.suspends,
     )
+    compiled.load()  # LLVM may have made calls that the runtime lacks
+    return compiled
 
 
 # Arrays of one thread. More would fit, but 1024 threads would need gigabytes.

@@ -19,6 +19,7 @@ from pymetal import _native
 from pymetal.air import ir
 from pymetal.air.ir.layout import Layout
 from pymetal.air.llvm_module import parse_assembly
+from pymetal.cpu import budget
 from pymetal.errors import UnsupportedError
 
 # LLVM's target machines and global state are used by one thread at a time.
@@ -26,8 +27,11 @@ lock = threading.RLock()
 
 
 @cache
-def target_machine() -> Any:
-    """The host's processor with all its features; ELF on every system (see code.h)."""
+def target_machine(speed: int = 2) -> Any:
+    """The host's processor with all its features; ELF on every system (see code.h).
+
+    `speed`: how much code generation does, 0 to 2.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
@@ -38,7 +42,7 @@ def target_machine() -> Any:
     return target.create_target_machine(
         cpu=llvm.get_host_cpu_name(),
         features=features,
-        opt=2,
+        opt=speed,
         reloc="pic",
         codemodel="small",
         jit=False,
@@ -58,36 +62,82 @@ class NativeCode(NamedTuple):
     private_bytes: int
 
 
-def compile_ir(
-    texts: Sequence[str],
-    entry: str,
-    *,
-    kernel: str,
-    speed: int = 2,
-    vectorize: bool = False,
-) -> NativeCode:
+class TooSlow(Exception):  # noqa: N818 - not an error: the caller does with less
+    """LLVM would compile for longer than anybody waits; the message says how long."""
+
+
+def compile_ir(texts: Sequence[str], entry: str, *, kernel: str) -> NativeCode:
     """Link modules of IR, optimise and emit an object whose one visible function is `entry`.
 
     Raises
     ------
     UnsupportedError
         Something is called that nobody defines; `kernel` names the caller.
+    TooSlow
+        Code generation would take longer than `pymetal.cpu.budget` allows.
+    InvalidCode
+        LLVM does not accept the IR.
     """
     with lock:
-        machine = target_machine()
+        module = _linked(texts, entry, kernel)
+        _optimise(module, speed=2)
+        seconds = budget.code_generation(str(module))
+        if seconds > budget.CODE_GENERATION_SECONDS:
+            raise TooSlow(f"code that LLVM would compile for {seconds:.0f} seconds")
+        return _emitted(module, entry, speed=2)
+
+
+def compile_any_size(texts: Sequence[str], entry: str, *, kernel: str) -> tuple[NativeCode, str]:
+    """`compile_ir` that takes less trouble over code which would take it too long.
+
+    Also returns what was left out, "" if nothing was.
+    """
+    with lock:
+        module = _linked(texts, entry, kernel)
+        seconds = sum(budget.optimisation(text) for text in texts)
+        speed = 2 if seconds <= budget.SECONDS - budget.CODE_GENERATION_SECONDS else 0
+        _optimise(module, speed)
+        if speed:
+            seconds = budget.code_generation(str(module))
+            speed = 2 if seconds <= budget.CODE_GENERATION_SECONDS else 0
+        native = _emitted(module, entry, speed)
+    if speed:
+        return native, ""
+    return native, f"compiled without optimisation, which would take {max(seconds, 1):.0f} seconds"
+
+
+class InvalidCode(Exception):  # noqa: N818 - which engine made it decides what follows
+    """LLVM does not accept the IR."""
+
+
+def _linked(texts: Sequence[str], entry: str, kernel: str) -> Any:
+    """One sound module of several, in which all but `entry` is internal."""
+    machine = target_machine()
+    try:
         module = parse(texts[0], machine)
         for text in texts[1:]:
             module.link_in(parse(text, machine, beside=module))
-        _check_symbols(module, kernel)
-        for function in module.functions:
-            if not function.is_declaration and function.name != entry:
-                function.linkage = "internal"
-        options = llvm.create_pipeline_tuning_options(speed_level=speed)
-        options.loop_vectorization = options.slp_vectorization = vectorize
-        builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-        private = _private_bytes(module, entry)
-        return NativeCode(bytes(machine.emit_object(module)), private)
+        # What is not sound would end the process in one of LLVM's passes.
+        module.verify()
+    except RuntimeError as error:
+        raise InvalidCode(f"code that LLVM refuses: {str(error).strip()}") from error
+    _check_symbols(module, kernel)
+    for function in module.functions:
+        if not function.is_declaration and function.name != entry:
+            function.linkage = "internal"
+    return module
+
+
+def _optimise(module: Any, speed: int) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=speed)
+    options.loop_vectorization = options.slp_vectorization = False
+    builder = llvm.create_pass_builder(target_machine(), options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def _emitted(module: Any, entry: str, speed: int) -> NativeCode:
+    private = _private_bytes(module, entry)
+    return NativeCode(bytes(target_machine(speed).emit_object(module)), private)
 
 
 def parse(text: str, machine: Any, beside: Any = None) -> Any:

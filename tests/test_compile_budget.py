@@ -1,0 +1,112 @@
+"""No kernel compiles for longer than a user waits, nor ends the process by what LLVM makes of it.
+
+LLVM's time is predicted; here the limits are lowered instead of kernels made huge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite.binding", reason="the software device needs llvmlite")
+
+from pymetal.air.container import Container
+from pymetal.air.library import Library
+from pymetal.cpu import budget, engines, jit
+from pymetal.cpu.compiled import Compiled
+from pymetal.cpu.engines import compile_kernel
+from pymetal.cpu.vectorise import Vectorised
+from pymetal.errors import UnsupportedError
+from pymetal.msl import compile_source
+from pymetal.source import CompileOptions, Source
+
+SOURCE = """
+#include <metal_stdlib>
+using namespace metal;
+kernel void k(device uint* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    uint x = i;
+    for (uint k = 0; k < i % 7; ++k) x = x * 3 + k;
+    out[i] = simd_sum(x);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def function():
+    return Library(Container(compile_source(Source(SOURCE), CompileOptions()))).canonical("k")
+
+
+def run(compiled: Compiled) -> np.ndarray:
+    out = np.zeros(64, np.uint32)
+    fault = compiled.load().launch([out.ctypes.data], [], (64, 1, 1), (64, 1, 1))
+    assert fault is None
+    return out
+
+
+def test_a_kernel_beyond_the_budget_runs_on_the_reference_engine(function, monkeypatch) -> None:
+    right = run(compile_kernel(function, "vectorised"))
+    monkeypatch.setattr(budget, "CODE_GENERATION_SECONDS", 1e-3)
+    compiled = compile_kernel(function, "auto")
+    assert compiled.engine == "reference"
+    assert "LLVM would compile for" in compiled.notes[0]
+    assert "without optimisation" in compiled.notes[1]
+    assert np.array_equal(run(compiled), right)
+    with pytest.raises(UnsupportedError, match="LLVM would compile for"):
+        compile_kernel(function, "vectorised")
+
+
+def test_a_huge_kernel_is_not_even_optimised(function, monkeypatch) -> None:
+    right = run(compile_kernel(function, "reference"))
+    monkeypatch.setattr(budget, "SECONDS", 0.0)
+    compiled = compile_kernel(function, "reference")
+    assert "compiled without optimisation" in compiled.notes[0]
+    assert np.array_equal(run(compiled), right)
+
+
+def test_long_blocks_and_vectors_cost_more() -> None:
+    def text(blocks: int, lines: int, line: str) -> str:
+        return "\n".join(f"b{b}:\n" + "\n".join([line] * lines) for b in range(blocks))
+
+    scalar, vector = "  %x = add i32 %a, %b", "  %x = add <32 x i32> %a, %b"
+    short = budget.code_generation(text(100, 100, scalar))
+    assert budget.code_generation(text(1, 10_000, scalar)) > 2 * short
+    assert budget.code_generation(text(100, 100, vector)) > 2 * short
+    assert budget.code_generation("") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("define void @entry(ptr %x) { ret i32 0 }", "refuses"),
+        # It can be read, but a use comes before its definition.
+        (
+            "define void @entry(ptr %x) {\n  store i32 %a, ptr %x\n  %a = load i32, ptr %x\n"
+            "  ret void\n}",
+            "dominate",
+        ),
+    ],
+)
+def test_code_that_llvm_refuses_is_a_reason_and_no_crash(
+    function, monkeypatch, text: str, what: str
+) -> None:
+    with pytest.raises(jit.InvalidCode, match=what):
+        jit.compile_ir([text], "entry", kernel="k")
+    monkeypatch.setattr(engines, "vectorise", lambda *_: Vectorised(text, False, None))
+    compiled = compile_kernel(function, "auto")
+    assert compiled.engine == "reference"
+    assert "LLVM refuses" in compiled.notes[0]
+
+
+def test_a_mistake_in_the_vectoriser_leaves_the_kernel_to_the_reference_engine(
+    function, monkeypatch, caplog
+) -> None:
+    def mistaken(*_: object) -> Vectorised:
+        raise KeyError("t7")
+
+    monkeypatch.setattr(engines, "vectorise", mistaken)
+    compiled = compile_kernel(function, "auto")
+    assert compiled.engine == "reference"
+    assert "a mistake of PyMetal's (KeyError: 't7')" in compiled.notes[0]
+    assert "a mistake in the vectoriser" in caplog.text
+    with pytest.raises(KeyError):
+        compile_kernel(function, "vectorised")
