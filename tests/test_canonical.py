@@ -174,29 +174,6 @@ def test_undefined_functions_that_nobody_calls_do_no_harm() -> None:
     assert out.tolist() == [5]
 
 
-def test_recursion_is_refused_by_name() -> None:
-    text = """
-    define void @k(ptr %out) {
-      %n = load i32, ptr %out
-      %x = call i32 @factorial(i32 %n)
-      store i32 %x, ptr %out
-      ret void
-    }
-    define i32 @factorial(i32 %n) {
-      %last = icmp eq i32 %n, 0
-      br i1 %last, label %done, label %more
-    more:
-      %m = sub i32 %n, 1
-      %r = call i32 @factorial(i32 %m)
-      %p = mul i32 %r, %n
-      ret i32 %p
-    done:
-      ret i32 1
-    }"""
-    with pytest.raises(UnsupportedError, match="recursion is not Metal: 'factorial'"):
-        make(text, "buffer")
-
-
 def test_inline_assembly_is_refused() -> None:
     text = 'define void @k(ptr %out) {\n call void asm sideeffect "nop", ""()\n ret void\n}'
     with pytest.raises(UnsupportedError, match="inline assembly"):

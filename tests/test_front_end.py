@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from front_end import HEADER, compile_text, reflect
+from front_end import HEADER, compile_text, compiles, reflect
 
 import pymetal
 from pymetal.air.container import Container
@@ -329,3 +329,26 @@ def test_the_build_fails_when_a_kernel_does(tmp_path):
     assert done.returncode == 1
     assert "a.metal:3:36: error:" in done.stderr
     assert not (tmp_path / "out.metallib").exists()
+
+
+def test_macros_in_requests_to_unroll_are_no_names():
+    """clang's preprocessor leaves macros in these lines, where Metal's compiler expands them."""
+    text = """#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define COUNT 4
+template <int N> void f(device float* x) {
+    #pragma unroll (MIN(N, COUNT))
+    for (int i = 0; i < N; i++) x[i] += 1;
+    #pragma clang loop unroll_count(COUNT)
+    for (int i = 0; i < N; i++) x[i] += 1;
+    #pragma unroll COUNT
+    for (int i = 0; i < N; i++) x[i] += 1;
+    #pragma unroll(2)
+    for (int i = 0; i < N; i++) x[i] += 1;
+}
+kernel void k(device float* x [[buffer(0)]]) { f<8>(x); }"""
+    assert compiles(text)
+
+
+def test_an_attribute_may_follow_template_at_once():
+    assert compiles("""template<typename T> kernel void f(device T* x [[buffer(0)]]) { x[0] = 1; }
+template[[host_name("f_float")]] kernel void f<float>(device float* x [[buffer(0)]]);""")

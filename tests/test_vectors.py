@@ -91,7 +91,7 @@ def test_every_constructor_of_every_vector(t):
         f"{t}4 d = {t}4(packed_{t}3(s, s, s), s); packed_{t}3 p = d.xyz; p = packed_{t}3(a, s);",
         f"vec<{t}, 3> e = vec<{t}, 3>(a, s); {t}4 f = {{s, s, s, s}}; c = {t}4(float4(1.5));",
         f"{t}4 g = {t}4(a < a, s, s); c = metal::{t}4(s); {t}2 h{{s, s}};",
-        f"{t}4 array[2] = {{c, d}};",
+        f"{t}4 array[2] = {{c, d}}; {t}2 i{{s, s,}}; i = {t}2{{s, s,}};",
     )
 
 

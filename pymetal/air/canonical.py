@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
-from pymetal.air import constants, threadgroup
+from pymetal.air import constants, recursion, threadgroup
 from pymetal.air.function import Function
 from pymetal.air.intrinsics import is_known
 from pymetal.air.llvm_module import parse_assembly
@@ -192,18 +192,27 @@ def _inline(text: str, function: Function) -> str:
             feature="program-scope initialisers",
         )
     result = re.sub(r"^@llvm\.global_ctors = [^\n]*\n", "", result, flags=re.M)
-    left = [
-        name.strip('"')
-        for name in re.findall(r'^define [^\n]*?@("[^"]*"|[-\w.$]+)\(', result, re.M)
-        if name != NAME and not name.startswith("pymetal.enabled.")
-    ]
-    if left:
+    left = _left(result)
+    if not left:
+        return result
+    copied, depth = recursion.unroll(result, left)
+    if depth:
+        parsed = _parse(copied, function)
+        _run(parsed, "always_inliner", "global_dead_code_eliminate")
+        result = str(parsed)
+    if not depth or _left(result):
         raise UnsupportedError(
-            f"{function.name}: recursion is not Metal: '{left[0]}' calls itself, directly or "
-            f"through others",
+            f"{function.name}: '{left[0].strip(chr(34))}' calls itself, directly or through "
+            f"others, too often to be copied for each depth of its calls",
             feature="recursion",
         )
     return result
+
+
+def _left(text: str) -> list[str]:
+    """The functions besides @canon, as LLVM spells their names."""
+    names: list[str] = re.findall(r'^define [^\n]*?@("[^"]*"|[-\w.$]+)\(', text, re.M)
+    return [n for n in names if n != NAME and not n.startswith("pymetal.enabled.")]
 
 
 def _drop_switched_off(

@@ -221,6 +221,52 @@ def _ldexp(body: Body, match: re.Match[str]) -> str:
     return body.call(name, result, (value, "%p0"), (exponent, "%p1"))
 
 
+@_rule(rf"air\.(?:fast_|precise_)?sincos\.{_TYPE}")
+def _sincos(body: Body, match: re.Match[str]) -> str:
+    # The sine; the cosine goes to the pointer.
+    t = body.signature.result
+    cosine = body.call(f"llvm.cos.{suffix(t)}", t, (t, "%p0"))
+    body.lines.append(f"  store {t} {cosine}, ptr %p1")
+    return body.call(f"llvm.sin.{suffix(t)}", t, (t, "%p0"))
+
+
+@_rule(rf"air\.(?:fast_|precise_)?fract\.{_TYPE}")
+def _fract(body: Body, match: re.Match[str]) -> str:
+    # min(x - floor(x), the greatest number below 1): section "Math Functions".
+    t = body.signature.result
+    wide = with_element(t, "float")
+    x = convert_float(body, "%p0", t, wide)
+    rest = body.emit(f"fsub {wide} {x}, {body.call(f'llvm.floor.{suffix(wide)}', wide, (wide, x))}")
+    element = split_vector(t)[1]
+    limit = {"float": "0x3FEFFFFFE0000000", "half": "0x3FEFFC0000000000"}.get(
+        element, "0x3FEFE00000000000"
+    )
+    below = (wide, splat(wide, limit))
+    value = body.call(f"llvm.minnum.{suffix(wide)}", wide, (wide, rest), below)
+    # A NaN stays one, and the difference of infinities is none in Metal: fract(inf) is 0.
+    infinite = body.call(f"llvm.fabs.{suffix(wide)}", wide, (wide, x))
+    bools = with_element(t, "i1")
+    is_infinite = body.emit(f"fcmp oeq {wide} {infinite}, {splat(wide, '0x7FF0000000000000')}")
+    is_nan = body.emit(f"fcmp uno {wide} {x}, {x}")
+    zero = splat(wide, "0.0")
+    value = body.emit(f"select {bools} {is_infinite}, {wide} {zero}, {wide} {value}")
+    value = body.emit(f"select {bools} {is_nan}, {wide} {x}, {wide} {value}")
+    return convert_float(body, value, wide, t)
+
+
+@_rule(r"air\.(all|any)\.v\d+i1")
+def _all_any(body: Body, match: re.Match[str]) -> str:
+    vector = body.signature.parameters[0]
+    count, _ = split_vector(vector)
+    operation = "and" if match[1] == "all" else "or"
+    total = body.emit(f"extractelement {vector} %p0, i32 0")
+    for i in range(1, count):
+        total = body.emit(
+            f"{operation} i1 {total}, {body.emit(f'extractelement {vector} %p0, i32 {i}')}"
+        )
+    return total
+
+
 @_rule(rf"air\.(?:fast_|precise_)?fmod\.{_TYPE}")
 def _fmod(body: Body, match: re.Match[str]) -> str:
     return body.emit(f"frem {body.signature.result} %p0, %p1")
@@ -356,17 +402,18 @@ def _atomic(body: Body, match: re.Match[str]) -> str | None:
     return body.emit(f"atomicrmw {operation} ptr %p0, {type_} %p1 monotonic, align {align}")
 
 
-@_rule(r"air\.atomic\.(?:global|local)\.cmpxchg\.weak\.(i\d+)")
+@_rule(r"air\.atomic\.(?:global|local)\.cmpxchg\.weak\.(i\d+|f32)")
 def _compare_exchange(body: Body, match: re.Match[str]) -> str:
     # (object, &expected, desired, ...) -> what was there; `expected` learns it too.
-    t = SCALARS[match[1]]
+    t = SCALARS[match[1]].replace("float", "i32")
+    desired = "%p2" if match[1] != "f32" else body.emit("bitcast float %p2 to i32")
     expected = body.emit(f"load {t}, ptr %p1")
-    pair = body.emit(f"cmpxchg ptr %p0, {t} {expected}, {t} %p2 monotonic monotonic")
+    pair = body.emit(f"cmpxchg ptr %p0, {t} {expected}, {t} {desired} monotonic monotonic")
     found = body.emit(f"extractvalue {{ {t}, i1 }} {pair}, 0")
     body.lines.append(f"  store {t} {found}, ptr %p1")
-    return (
-        found if body.signature.result == t else body.emit(f"extractvalue {{ {t}, i1 }} {pair}, 1")
-    )
+    if body.signature.result == "i1":
+        return body.emit(f"extractvalue {{ {t}, i1 }} {pair}, 1")
+    return body.emit(f"bitcast i32 {found} to float") if match[1] == "f32" else found
 
 
 @_rule(r"air\.simdgroup_matrix_8x8_multiply_accumulate\..*")
@@ -380,10 +427,25 @@ def _multiply_accumulate(body: Body, match: re.Match[str]) -> str:
     return convert_float(body, body.call(name, wide, *operands), wide, result)
 
 
-@_rule(rf"(air\.simdgroup_matrix_8x8_(?:load|store)\.v64({_FLOAT}))\.p\d+{_FLOAT}")
-def _matrix_memory(body: Body, match: re.Match[str]) -> str:
-    operands = [(t, f"%p{i}") for i, t in enumerate(body.signature.parameters)]
-    return body.call(f"{match[1]}.p1{match[2]}", body.signature.result, *operands)
+@_rule(rf"(air\.simdgroup_matrix_8x8_(load|store)\.v64({_FLOAT}))\.p\d+{_FLOAT}(?:\.strided)?")
+def _matrix_memory(body: Body, match: re.Match[str]) -> str | None:
+    types = body.signature.parameters
+    operands = [(t, f"%p{i}") for i, t in enumerate(types)]
+    pair = "<2 x i64>"
+    if types[-3:] == (pair, pair, pair):
+        # AIR 2.8: extents, strides and origin by (column, row); one of the strides is 1.
+        strides, origin = f"%p{len(types) - 2}", f"%p{len(types) - 1}"
+        across, down = (body.emit(f"extractelement {pair} {strides}, i32 {i}") for i in (0, 1))
+        turned = body.emit(f"icmp ne i64 {across}, 1")
+        stride = body.emit(f"select i1 {turned}, i64 {across}, i64 {down}")
+        swapped = body.emit(
+            f"shufflevector {pair} {origin}, {pair} poison, <2 x i32> <i32 1, i32 0>"
+        )
+        start = body.emit(f"select i1 {turned}, {pair} {swapped}, {pair} {origin}")
+        operands[-3:] = [("i64", stride), (pair, start), ("i1", turned)]
+    elif types[-3:] != ("i64", pair, "i1"):
+        return None
+    return body.call(f"{match[1]}.p1{match[3]}", body.signature.result, *operands)
 
 
 @_rule(rf"air\.(?:fast_|precise_)?({_MATH})\.({_FLOAT})")

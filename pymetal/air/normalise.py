@@ -31,10 +31,16 @@ _OUR_THREADGROUP = re.compile(
 _SPACE = re.compile(r" ?addrspace\(\d+\)")
 _SPACE_CAST = re.compile(r"\baddrspacecast\b(?= [(p<])")
 _SPACE_IN_NAME = re.compile(r"@llvm\.[\w.]+\.p[1-9]\d*[\w.]*")
-_MATRIX = re.compile(r"<64 x (half|bfloat|float)>")
+_MATRIX = re.compile(r"<64 x (half|bfloat|float|i16|i32)>")  # or its bits
 _MATRIX_CONSTANT = re.compile(r"(<64 x (?:half|bfloat|float)>) <([^,<>]+, [^,<>]+)[^<>]*>")
 _MATRIX_MASK = re.compile(r"(shufflevector <[^\n]*), <64 x i32> (<[^>\n]*>|\w+)")
 _FROM_MATRIX_MASK = re.compile(r"(shufflevector <64 x [^\n]*, )<(\d+) x i32> (<[^>\n]*>)")
+# AIR 2.8 gives extents, strides and origin; a name of its own tells that from the older form.
+_STRIDED = re.compile(
+    r"^declare [^\n]*(@air\.simdgroup_matrix_8x8_(?:load|store)\.v64\w+\.p\d\w+)"
+    r"\([^\n]*ptr(?:[^<\n]*<2 x i64>){3}",
+    re.M,
+)
 # An array's memory may start at any of its elements, and a vector cast from it too.
 _VECTOR_ACCESS = re.compile(
     r"^(\s+(?:%\S+ = load|store) <\d+ x (i8|i16|half|bfloat|i32|float)>[^\n]*?, align )\d+", re.M
@@ -100,6 +106,8 @@ def _flatten_matrices(text: str) -> str:
         # From a vector that is no matrix the mask counts that vector's elements.
         return f"{match[1]}, <2 x i32> {indices(mask) if '<64 x' in match[1] else mask}"
 
+    for name in _STRIDED.findall(text):
+        text = text.replace(f"{name}(", f"{name}.strided(")
     text = _FROM_MATRIX_MASK.sub(
         lambda m: m[0] if m[2] == "64" else f"{m[1]}<{m[2]} x i32> {indices(m[3])}", text
     )

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from pymetal import _native
+from pymetal.air.recursion import FAULT_ADDRESS, MOST_CALLS_DEEP
 from pymetal.devices import Binding
 from pymetal.errors import KernelFault
 
@@ -45,6 +46,11 @@ def kernel_fault(
     if kind == "trap":
         reason = signal.Signals(fault.signal).name
         return KernelFault(f"{name}: stopped by {reason}\n  {where}", signal=reason, **facts)
+    if fault.address == FAULT_ADDRESS:
+        return KernelFault(
+            f"{name}: a function called itself more than {MOST_CALLS_DEEP} deep\n  {where}",
+            **facts,
+        )
     what = {"read": "read of", "write": "write to"}.get(fault.access, "access to")
     near, text = _nearest(fault.address, bindings)
     return KernelFault(

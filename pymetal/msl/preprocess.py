@@ -23,6 +23,14 @@ _STANDARD = re.compile(r"<(\w+)>")
 _QUOTED = re.compile(r'[<"]([^">]+)[">]')
 
 
+# clang's -E leaves macros in these lines alone; the compiler proper would expand them.
+_PRAGMA = r"^([ \t]*#[ \t]*pragma[ \t]+"
+_UNROLL_COUNT = re.compile(rf"{_PRAGMA}unroll)\b[ \t]*(?!\(?[ \t]*\d+[ \t]*\)?$)\S.*$", re.M)
+_LOOP_COUNT = re.compile(
+    rf"{_PRAGMA}clang[ \t]+loop\b.*\bunroll)_count[ \t]*\((?![ \t]*\d+[ \t]*\)).*$", re.M
+)
+
+
 @dataclass(frozen=True)
 class Preprocessed:
     """`text` has line markers where `is_source` is False; else it is the source, unchanged.
@@ -45,7 +53,15 @@ def preprocess(source: Source, options: CompileOptions) -> Preprocessed:
     done = find_clang().run([*preprocess_flags(options), *beside, "-"], source.text)
     errors = done.stderr if done.returncode != 0 else ""
     errors = errors or _outside(done.stdout, source, options) or _embedded(source)
-    return Preprocessed(done.stdout, False, errors, _TENSORS.search(done.stdout) is not None)
+    text = _without_macros_in_pragmas(done.stdout)
+    return Preprocessed(text, False, errors, _TENSORS.search(done.stdout) is not None)
+
+
+def _without_macros_in_pragmas(text: str) -> str:
+    """Counts of unrolling that are no plain numbers may be macros: only the wish is kept."""
+    if "unroll" not in text:
+        return text
+    return _LOOP_COUNT.sub(r"\1(enable)", _UNROLL_COUNT.sub(r"\1", text))
 
 
 _ENTERED = re.compile(r'^# (\d+) "([^"]*)"((?: \d)*)$', re.M)

@@ -170,7 +170,7 @@ def _instantiation(
         problems.append(Problem(host.token, f'host_name("{name}") is not on a kernel\'s instance'))
         return
     kernel.host_names.append(name)
-    tokens.insert_before(first, f'__attribute__((annotate("air.host_name", "{name}"))) ')
+    tokens.insert_before(first, f' __attribute__((annotate("air.host_name", "{name}"))) ')
 
 
 def _instantiated(

@@ -90,9 +90,17 @@ def _constructor(tokens: Tokens, first: int, last: int, opening: int, is_vector:
     type_text = tokens.current(first, last + 1)
     tokens.remove(start, last + 1)
     tokens.replace(first, f"pymetal::make<{type_text}>")
+    _parenthesise(tokens, opening)
+
+
+def _parenthesise(tokens: Tokens, opening: int) -> None:
+    """`{a, b,}` -> `(a, b)`."""
+    closing = tokens.partner[opening]
     if tokens.text[opening] == "{":
         tokens.replace(opening, "(")
         tokens.replace(closing, ")")
+        if tokens.text[closing - 1] == ",":
+            tokens.replace(closing - 1, "")
 
 
 def _is_type_word(word: str) -> bool:
@@ -124,9 +132,7 @@ def _direct_initialisation(tokens: Tokens, i: int, names: Names) -> None:
             if not _is_value(tokens, opening + 1):
                 return
             tokens.insert_after(name, f" = pymetal::make<{tokens.text[i]}>")
-            if tokens.text[opening] == "{":
-                tokens.replace(opening, "(")
-                tokens.replace(closing, ")")
+            _parenthesise(tokens, opening)
             end = closing + 1
         elif tokens.text[opening] == "=":
             end = tokens.expression_end(opening + 1)
