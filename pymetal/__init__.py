@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from pymetal.library import Library as Library
     from pymetal.library import compile as compile
     from pymetal.library import load as load
+    from pymetal.peak import Peak as Peak
+    from pymetal.peak import measured_peak as measured_peak
     from pymetal.queue import Queue as Queue
+    from pymetal.report import PerfReport as PerfReport
+    from pymetal.report import perf_report as perf_report
     from pymetal.results import output as output
     from pymetal.run import run_metal_kernel as run_metal_kernel
     from pymetal.timing import Timing as Timing
@@ -67,7 +71,11 @@ _HOMES = {
     "compile": "library",
     "load": "library",
     "threadgroup_memory": "call",
+    "Peak": "peak",
+    "measured_peak": "peak",
     "Queue": "queue",
+    "PerfReport": "report",
+    "perf_report": "report",
     "output": "results",
     "run_metal_kernel": "run",
     "Timing": "timing",

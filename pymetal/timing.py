@@ -91,8 +91,9 @@ class Timing:
 def bench(
     kernel: Kernel,
     *values: Any,
-    grid: Any,
+    grid: Any = None,
     threadgroup: Any = None,
+    threadgroups: Any = None,
     threadgroup_memory: Any = None,
     warmup_seconds: float = 0.05,
     seconds: float = 0.5,
@@ -100,12 +101,13 @@ def bench(
     flops: float | None = None,
     size_bytes: float | None = None,
     on_call: Callable[[float], None] | None = None,
+    **named: Any,
 ) -> Timing:
     """Measure a kernel.
 
     Parameters
     ----------
-    kernel, values, grid, threadgroup, threadgroup_memory
+    kernel, values, named, grid, threadgroup, threadgroups, threadgroup_memory
         As in a call. Outputs are allocated once, outside the measured time.
     warmup_seconds, seconds
         How long to call it before, and while, it is measured; at least once, and five times.
@@ -128,17 +130,21 @@ def bench(
     for name, value in (("warmup_seconds", warmup_seconds), ("seconds", seconds)):
         if not (math.isfinite(value) and value >= 0):
             raise ArgumentError(f"{name} is {value}, not a number of seconds")
-    keywords: dict[str, Any] = {"grid": grid, "threadgroup": threadgroup}
-    if threadgroup_memory:
-        keywords["threadgroup_memory"] = threadgroup_memory
-    bound = _allocated(kernel, values)
+    ordered, memory = kernel.ordered(values, named, threadgroup_memory)
+    if threadgroups is not None:
+        grid, threadgroup = kernel.counted(threadgroups, grid, threadgroup)
+    bindings = kernel.prepare(ordered, grid, threadgroup, memory).bindings
+    bound = [
+        binding.array if isinstance(value, output) else value
+        for binding, value in zip(bindings, ordered, strict=True)
+    ]
     flush = np.zeros(CACHE_BYTES // 8) if cold_cache else None
 
     def once() -> float:
         if flush is not None:
             flush.fill(0.0)
         start = time.perf_counter()
-        kernel(*bound, **keywords)
+        kernel.launch(bound, grid, threadgroup, memory)
         return time.perf_counter() - start
 
     end = time.perf_counter() + warmup_seconds
@@ -155,7 +161,7 @@ def bench(
         if len(samples) >= MAX_CALLS or (elapsed >= seconds and len(samples) >= MIN_CALLS):
             break
     if size_bytes is None:
-        size_bytes = float(sum(np.asarray(value).nbytes for value in bound))
+        size_bytes = float(sum(binding.array.nbytes for binding in bindings))
     return Timing(
         kernel.name,
         kernel.device.name,
@@ -164,14 +170,3 @@ def bench(
         size_bytes,
         flops,
     )
-
-
-def _allocated(kernel: Kernel, values: tuple[Any, ...]) -> list[Any]:
-    """The values with arrays for outputs, written in place call after call."""
-    if len(values) != len(kernel.arguments):
-        return list(values)  # the call says what is wrong
-    most = kernel.device.limits.max_buffer_bytes
-    return [
-        value.allocate(kernel.name, argument, most) if isinstance(value, output) else value
-        for argument, value in zip(kernel.arguments, values, strict=True)
-    ]

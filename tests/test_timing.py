@@ -92,3 +92,20 @@ def test_durations_that_are_none_are_refused(kernel, wrong):
 def test_bad_values_are_refused_as_in_a_call(kernel):
     with pytest.raises(pymetal.ArgumentError, match="takes 2 values"):
         pymetal.bench(kernel, pymetal.output(8), grid=8, threadgroup=8)
+
+
+def test_values_by_name_and_threadgroups_are_as_in_a_call(kernel, fake):
+    timing = pymetal.bench(
+        kernel,
+        x=np.ones(8, np.float32),
+        out=pymetal.output(8),
+        threadgroups=2,
+        threadgroup=4,
+        warmup_seconds=0,
+        seconds=0,
+    )
+    assert timing.size_bytes == 64
+    assert {(grid, threadgroup) for _, _, grid, threadgroup in fake.launches} == {
+        ((8, 1, 1), (4, 1, 1))
+    }
+    assert len({bindings[0].array.ctypes.data for bindings, *_ in fake.launches}) == 1
