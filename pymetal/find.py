@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -98,11 +100,32 @@ def shipped_metallib() -> Path:
 
 
 def _not_found(file: str, folders: Sequence[Path]) -> FunctionNotFoundError:
-    available = {path.stem for folder in folders for path in folder.glob("*.metal")}
+    files = {path for folder in folders for path in folder.glob("*.metal")}
+    available = sorted({path.stem for path in files})
     lines = [f"no kernel '{file}': there is no {file}.metal in"]
     lines += [
         f"  {folder.absolute()}{'' if folder.is_dir() else ' (no such folder)'}"
         for folder in folders
     ]
-    lines.append(f"There are: {', '.join(sorted(available)) or 'no kernels at all'}.")
-    return FunctionNotFoundError("\n".join(lines), available=tuple(sorted(available)))
+    if elsewhere := sorted({path.stem for path in files if _declares(path, file)}):
+        names = " or ".join(f"'{stem}:{file}'" for stem in elsewhere)
+        lines.append(f"A function of that name is in another file: pass {names}.")
+    elif starts := [stem for stem in available if file.startswith(f"{stem}_")]:
+        # Perhaps a macro or a template makes it.
+        lines.append(f"Did you mean '{max(starts, key=len)}:{file}'?")
+    elif close := get_close_matches(file, available, 1):
+        lines.append(f"Did you mean '{close[0]}'?")
+    lines.append(f"There are: {', '.join(available) or 'no kernels at all'}.")
+    return FunctionNotFoundError("\n".join(lines), available=tuple(available))
+
+
+def _declares(path: Path, function: str) -> bool:
+    """Whether a file declares a kernel of that name, as far as its text shows."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    name = re.escape(function)
+    return bool(
+        re.search(rf'\bkernel\b[^;{{}}()]*?\b{name}\s*\(|host_name\s*\(\s*"{name}"', text)
+    )

@@ -162,6 +162,35 @@ def test_nan_and_infinity_and_more_than_the_roundings_differ(command, device, wr
     assert code == (0 if is_rounding else 3)
 
 
+def test_threadgroups_count_threadgroups(command, device):
+    arguments = ("run", "add", "-i", "ones:8", "-i", "1", "-o", "8", "--device", device, "--json")
+    code, out, _ = command(*arguments, "--threadgroups", "2", "--threadgroup", "4")
+    assert code == 0
+    assert json.loads(out)["results"][0]["min"] == 2  # all eight are written
+    code, out, _ = command(
+        *("bench", "add", "-i", "ones:8", "-i", "1", "-o", "8", "--device", device),
+        *("--threadgroups", "2", "--threadgroup", "4", "--seconds", "0", "--json"),
+    )
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ((), "pass --grid THREADS, or --threadgroups"),
+        (("--threadgroup", "8"), "pass --grid THREADS, or --threadgroups"),
+        (("--threadgroups", "2"), "goes with --threadgroup and without"),
+        (("--threadgroups", "2", "--threadgroup", "8", "--grid", "16"), "and without --grid"),
+    ],
+)
+def test_grids_that_are_missing_or_doubled_are_wrong_usage(command, monkeypatch, sizes, words):
+    monkeypatch.setenv("COLUMNS", "400")
+    for name in ("run", "bench", "watch"):
+        code, _, err = command(name, "add", "-i", "ones:8", "-i", "1", "-o", "8", *sizes)
+        assert code == 2
+        assert words in err
+
+
 REFUSED = [
     (("run", "add", "-i", "ones:8", "-i", "1", "-o", "9,x"), 2, "'9,x' is not 1 or more numbers"),
     (("run", "add", "-c", "bias"), 2, "'bias' is not name=value"),

@@ -76,6 +76,29 @@ def test_what_is_not_found_tells_where_it_was_looked_for(kernels, tmp_path, monk
     assert "matmul" in caught.value.available
 
 
+def test_the_name_of_a_function_in_another_file_is_recognised(kernels):
+    with pytest.raises(FunctionNotFoundError, match="pass 'softmax:softmax_simd'"):
+        find("softmax_simd")
+    (kernels / "mine.metal").write_text(
+        "// softmax_simd is not here\n"
+        "[[max_total_threads_per_threadgroup(64)]] kernel void\nblur(device float* x) {}\n"
+        'template [[host_name("blur_half")]] kernel decltype(blurred<half>) blurred<half>;\n'
+    )
+    for name in ("blur", "blur_half"):
+        with pytest.raises(FunctionNotFoundError, match=f"pass 'mine:{name}'"):
+            find(name)
+    (kernels / "others.metal").write_text("kernel void blur (device int* x) {}")
+    with pytest.raises(FunctionNotFoundError, match="pass 'mine:blur' or 'others:blur'"):
+        find("blur")
+
+
+def test_a_misspelt_name_is_recognised(kernels):
+    with pytest.raises(FunctionNotFoundError, match="Did you mean 'softmax'?"):
+        find("sotfmax")
+    with pytest.raises(FunctionNotFoundError, match="Did you mean 'softmax:softmax_half'?"):
+        find("softmax_half")  # which a macro makes
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../matmul", "x\0y", ":f"])
 def test_what_is_no_name_is_refused(kernels, name):
     with pytest.raises(FunctionNotFoundError, match="no kernel"):

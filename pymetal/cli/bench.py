@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 def bench(
     kernel: options.Kernel,
-    grid: options.Grid,
+    grid: options.Grid = None,
     threadgroup: options.Threadgroup = None,
+    threadgroups: options.Threadgroups = None,
     inputs: options.Inputs = None,
     outputs: options.Outputs = None,
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 0.5,
@@ -60,6 +61,7 @@ def bench(
         kernel=kernel,
         grid=grid,
         threadgroup=threadgroup,
+        threadgroups=threadgroups,
         inputs=tuple(inputs or ()),
         outputs=tuple(outputs or ()),
         output_dtype=output_dtype,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pymetal.cli.options import check_sizes
 from pymetal.cli.values import constant_value, input_value
 from pymetal.datatypes import argument_dtype
 from pymetal.devices import device as pick_device
@@ -32,8 +33,9 @@ class Call:
     """The options of a call, read but not yet checked against a kernel."""
 
     kernel: str
-    grid: Any
+    grid: Any = None
     threadgroup: Any = None
+    threadgroups: Any = None
     inputs: tuple[str, ...] = ()
     outputs: tuple[tuple[int, ...], ...] = ()
     output_dtype: str | None = None
@@ -45,6 +47,9 @@ class Call:
     device: str | None = None
     timeout: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_sizes(self.grid, self.threadgroup, self.threadgroups)
 
     def found(self) -> Found:
         """The file, and the function unless the file decides."""
@@ -153,7 +158,11 @@ class Prepared:
 
     def keywords(self) -> dict[str, Any]:
         """What a call takes beside the values."""
-        given: dict[str, Any] = {"grid": self.call.grid, "threadgroup": self.call.threadgroup}
+        given: dict[str, Any] = {
+            "grid": self.call.grid,
+            "threadgroup": self.call.threadgroup,
+            "threadgroups": self.call.threadgroups,
+        }
         if self.threadgroup_memory:
             given["threadgroup_memory"] = self.threadgroup_memory
         if self.call.timeout is not None:

@@ -19,6 +19,14 @@ def sizes(text: str) -> tuple[int, ...]:
         raise typer.BadParameter(f"'{text}' is not 1 or more numbers, such as 512,512") from None
 
 
+def check_sizes(grid: Any, threadgroup: Any, threadgroups: Any) -> None:
+    """Refuse calls that do not say how large the grid is, or say it twice."""
+    if grid is None and threadgroups is None:
+        raise typer.BadParameter("pass --grid THREADS, or --threadgroups COUNT with --threadgroup")
+    if threadgroups is not None and (grid is not None or threadgroup is None):
+        raise typer.BadParameter("--threadgroups goes with --threadgroup and without --grid")
+
+
 def assignment(text: str) -> tuple[str, str]:
     """`name=value`."""
     name, equals, value = text.partition("=")
@@ -98,7 +106,19 @@ OutputDtype = Annotated[
 Grid = Annotated[
     Any,
     typer.Option(
-        metavar="THREADS", parser=sizes, help="Threads in all: x[,y[,z]].", show_default=False
+        metavar="THREADS",
+        parser=sizes,
+        help="Threads in all: x[,y[,z]]. This or --threadgroups is needed.",
+        show_default=False,
+    ),
+]
+Threadgroups = Annotated[
+    Any,
+    typer.Option(
+        metavar="COUNT",
+        parser=sizes,
+        help="Instead of --grid: threadgroups in all, each of --threadgroup threads.",
+        show_default=False,
     ),
 ]
 Threadgroup = Annotated[

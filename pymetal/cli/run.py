@@ -37,8 +37,9 @@ Roundings = Annotated[
 
 def run(
     kernel: options.Kernel,
-    grid: options.Grid,
+    grid: options.Grid = None,
     threadgroup: options.Threadgroup = None,
+    threadgroups: options.Threadgroups = None,
     inputs: options.Inputs = None,
     outputs: options.Outputs = None,
     save: Annotated[
@@ -75,6 +76,7 @@ def run(
         kernel,
         grid,
         threadgroup,
+        threadgroups,
         tuple(inputs or ()),
         tuple(outputs or ()),
         output_dtype,

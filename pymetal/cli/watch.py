@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 def watch(
     kernel: options.Kernel,
-    grid: options.Grid,
+    grid: options.Grid = None,
     threadgroup: options.Threadgroup = None,
+    threadgroups: options.Threadgroups = None,
     inputs: options.Inputs = None,
     outputs: options.Outputs = None,
     against: Against = None,
@@ -48,6 +49,7 @@ def watch(
         kernel=kernel,
         grid=grid,
         threadgroup=threadgroup,
+        threadgroups=threadgroups,
         inputs=tuple(inputs or ()),
         outputs=tuple(outputs or ()),
         output_dtype=output_dtype,
