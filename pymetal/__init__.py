@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pymetal.library import Library as Library
     from pymetal.library import compile as compile
     from pymetal.library import load as load
+    from pymetal.packing import pack as pack
+    from pymetal.packing import unpack as unpack
     from pymetal.peak import Peak as Peak
     from pymetal.peak import measured_peak as measured_peak
     from pymetal.queue import Queue as Queue
@@ -71,6 +73,8 @@ _HOMES = {
     "compile": "library",
     "load": "library",
     "threadgroup_memory": "call",
+    "pack": "packing",
+    "unpack": "packing",
     "Peak": "peak",
     "measured_peak": "peak",
     "Queue": "queue",

@@ -126,6 +126,4 @@ def _declares(path: Path, function: str) -> bool:
     except OSError:
         return False
     name = re.escape(function)
-    return bool(
-        re.search(rf'\bkernel\b[^;{{}}()]*?\b{name}\s*\(|host_name\s*\(\s*"{name}"', text)
-    )
+    return bool(re.search(rf'\bkernel\b[^;{{}}()]*?\b{name}\s*\(|host_name\s*\(\s*"{name}"', text))

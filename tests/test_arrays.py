@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pymetal
-from pymetal import ArgumentError, _native
+from pymetal import ArgumentError, _native, packing
 
 ADD_ONE = """\
 #include <metal_stdlib>
@@ -271,3 +271,68 @@ def test_narrow_types_are_bytes_for_kernels(device, library, name):
     np.testing.assert_array_equal(result, x.view(np.uint8))
     with pytest.raises(ArgumentError, match="got an array of"):
         library[device].add_one(x, x, grid=5, threadgroup=5)
+
+
+# --- several to a byte --------------------------------------------------------------------------
+
+PACKED = [name for name in packing.NARROW if hasattr(ml_dtypes, name)]
+UNPACK = """\
+#include <metal_stdlib>
+using namespace metal;
+kernel void widen(device int* out, device const uint* x, uint i [[thread_position_in_grid]])
+{
+    uint four = x[i / 8] >> 4 * (i % 8) & 15;
+    out[i] = int(four << 28) >> 28;
+}
+"""
+
+
+def every_value(name: str, count: int = 64) -> np.ndarray:
+    bits = 2 if name.endswith("2") else 4
+    values = (np.arange(count) * 7 % (1 << bits)).astype(np.uint8)
+    return values.view(getattr(ml_dtypes, name))
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("word", ["u1", "u2", "u4", "u8"])
+def test_packed_numbers_come_back_as_they_were(name, word):
+    values = every_value(name).reshape(2, 32)
+    packed = pymetal.pack(values, word)
+    bits = 2 if name.endswith("2") else 4
+    assert packed.shape == (2, 32 * bits // (8 * packed.itemsize))
+    assert packed.dtype == word
+    assert pymetal.is_shared(packed)
+    again = pymetal.unpack(packed, values.dtype)
+    assert again.dtype == values.dtype
+    np.testing.assert_array_equal(again.view(np.uint8), values.view(np.uint8))
+
+
+def test_the_first_number_has_the_lowest_bits():
+    values = np.array([1, -2, 3, 4], ml_dtypes.int4)
+    assert pymetal.pack(values).tolist() == [0xE1, 0x43]
+    assert pymetal.pack(values, np.uint16).tolist() == [0x43E1]
+    assert pymetal.unpack(np.array([0xE1], np.uint8), ml_dtypes.int4).tolist() == [1, -2]
+
+
+def test_kernels_read_packed_numbers(device):
+    values = every_value("int4")
+    kernel = pymetal.compile(UNPACK, device=device).widen
+    result = kernel(pymetal.output(64), pymetal.pack(values, np.uint32), grid=64, threadgroup=32)
+    np.testing.assert_array_equal(result, values.astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: pymetal.pack(np.arange(8)), "dtype int64 is none of"),
+        (lambda: pymetal.pack(np.arange(8, dtype=np.int8)), "dtype int8 is none of"),
+        (lambda: pymetal.pack(every_value("int4", 3)), "last axis must be a multiple of 2"),
+        (lambda: pymetal.pack(every_value("int4", 12), "u4"), "must be a multiple of 8"),
+        (lambda: pymetal.pack(every_value("int4"), np.int8), "word is int8"),
+        (lambda: pymetal.unpack(np.zeros(4, np.int32), ml_dtypes.int4), "packed is an array of"),
+        (lambda: pymetal.unpack(np.zeros(4, np.uint8), np.int8), "dtype int8 is none of"),
+    ],
+)
+def test_what_cannot_be_packed_is_refused(make, words):
+    with pytest.raises(ArgumentError, match=words):
+        make()

@@ -93,9 +93,9 @@ def test_the_name_of_a_function_in_another_file_is_recognised(kernels):
 
 
 def test_a_misspelt_name_is_recognised(kernels):
-    with pytest.raises(FunctionNotFoundError, match="Did you mean 'softmax'?"):
+    with pytest.raises(FunctionNotFoundError, match=r"Did you mean 'softmax'\?"):
         find("sotfmax")
-    with pytest.raises(FunctionNotFoundError, match="Did you mean 'softmax:softmax_half'?"):
+    with pytest.raises(FunctionNotFoundError, match=r"Did you mean 'softmax:softmax_half'\?"):
         find("softmax_half")  # which a macro makes
 
 
