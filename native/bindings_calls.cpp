@@ -261,15 +261,111 @@ class Calls {
 } // namespace
 } // namespace pymetal
 
+namespace {
+
+using namespace pymetal;
+
+// The words of a call, as Python interns them: compared by address. Never freed.
+struct Words {
+    static PyObject* word(const char* text) { return PyUnicode_InternFromString(text); }
+    PyObject* grid = word("grid");
+    PyObject* threadgroup = word("threadgroup");
+    PyObject* queue = word("queue");
+    // Those that a warm call may have as None only, as which they say nothing.
+    PyObject* others[4] = {word("threadgroups"), word("threadgroup_memory"), word("timeout"),
+                           word("check")};
+    PyObject* call = word("call");
+    PyObject* submit = word("submit");
+    PyObject* launch_bound = word("launch_bound");
+    PyObject* fail = word("_fail");
+};
+
+// The sizes and the queue of a call; false where there are words that only Python can read.
+bool read_words(PyObject* named, const Words& words, PyObject*& grid, PyObject*& threadgroup,
+                PyObject*& queue) {
+    PyObject *name, *value;
+    for (Py_ssize_t at = 0; PyDict_Next(named, &at, &name, &value) != 0;) {
+        if (name == words.grid)
+            grid = value;
+        else if (name == words.threadgroup)
+            threadgroup = value;
+        else if (name == words.queue)
+            queue = value;
+        else if (value != Py_None || std::find(std::begin(words.others), std::end(words.others),
+                                               name) == std::end(words.others))
+            return false;
+    }
+    return true;
+}
+
+nb::object method(PyObject* self, PyObject* name, nb::handle a, nb::handle b = {}) {
+    PyObject* arguments[] = {self, a.ptr(), b.ptr()};
+    PyObject* result = PyObject_VectorcallMethod(name, arguments, b.is_valid() ? 3 : 2, nullptr);
+    if (result == nullptr)
+        throw nb::python_error();
+    return nb::steal(result);
+}
+
+// kernel(...): a warm call runs here, any other in Kernel.call.
+nb::object call(PyObject* self, PyObject* values, PyObject* named) {
+    static const Words& words = *new Words;
+    PyObject *grid = Py_None, *threadgroup = Py_None, *queue = Py_None;
+    std::unique_ptr<Bound> made;
+    if (nb::inst_ready(self) &&
+        (named == nullptr || read_words(named, words, grid, threadgroup, queue)))
+        made = nb::inst_ptr<Calls>(self)->bind(nb::borrow<nb::tuple>(values), grid, threadgroup);
+    if (made == nullptr) {
+        const nb::object other = nb::handle(self).attr(words.call);
+        PyObject* result = PyObject_Call(other.ptr(), values, named);
+        if (result == nullptr)
+            throw nb::python_error();
+        return nb::steal(result);
+    }
+    const nb::object results = made->results, launcher = made->route->launcher;
+    const nb::object bound = nb::cast(made.release(), nb::rv_policy::take_ownership);
+    if (queue != Py_None) {
+        method(queue, words.submit, self, bound);
+        return results;
+    }
+    const nb::object fault = method(launcher.ptr(), words.launch_bound, bound);
+    if (!fault.is_none())
+        method(self, words.fail, bound, fault); // raises
+    return results;
+}
+
+PyObject* call_slot(PyObject* self, PyObject* values, PyObject* named) noexcept {
+    try {
+        return call(self, values, named).release().ptr();
+    } catch (nb::python_error& error) {
+        error.restore();
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return nullptr;
+}
+
+} // namespace
+
 void bind_calls(nb::module_& module) {
-    using namespace pymetal;
     nb::class_<Bound>(module, "Bound", "The values of one call, bound to their arguments.")
         .def_ro("values", &Bound::values)
         .def_ro("results", &Bound::results)
         .def_prop_ro("launcher", [](const Bound& bound) { return bound.route->launcher; })
         .def_prop_ro("grid", [](const Bound& bound) { return bound.route->grid; })
         .def_prop_ro("threadgroup", [](const Bound& bound) { return bound.route->threadgroup; });
-    nb::class_<Calls>(module, "Calls", "Binds the values of calls like earlier ones.")
+    module.def(
+        "getenv",
+        [](const char* name) -> nb::object {
+            const char* value = std::getenv(name);
+            return value == nullptr ? nb::none() : nb::steal(PyUnicode_DecodeFSDefault(value));
+        },
+        "name"_a, "As os.environ.get, ten times as fast.",
+        nb::sig("def getenv(name: str) -> str | None"));
+    static PyType_Slot slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_slot)}, {0, nullptr}};
+    nb::class_<Calls>(module, "Calls", nb::type_slots(slots),
+                      "What Kernel is made of: binds and runs calls like earlier ones.")
         .def(nb::init<nb::object, nb::object, nb::object, size_t, const nb::list&>(),
              "array_type"_a, "output_type"_a, "allocate"_a, "most_bytes"_a, "slots"_a)
         .def("remember", &Calls::remember, "grid"_a, "threadgroup"_a, "picks_threadgroup"_a,

@@ -6,13 +6,13 @@ device is one folder that implements `Device` and one row of `DEVICES`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
+from pymetal import _native
 from pymetal.air.function import Argument, Function
 from pymetal.errors import DeviceError
 from pymetal.source import CompileOptions, Source
@@ -125,7 +125,7 @@ def device(name: str | Device | None = None) -> Device:
     """
     if name is not None and not isinstance(name, str):
         return name
-    chosen = name or os.environ.get("PYMETAL_DEVICE") or None
+    chosen = name or _native.getenv("PYMETAL_DEVICE") or None
     if chosen is None:
         return _open(_best())
     if chosen not in DEVICES:

@@ -7,6 +7,7 @@ is new or wrong goes through Python's rules.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,8 +45,12 @@ class Prepared(NamedTuple):
     results: Any
 
 
-class Kernel:
-    """A function of a library with its constants set, ready to run. Made by `Library.kernel`."""
+class Kernel(_native.Calls):
+    """A function of a library with its constants set, ready to run. Made by `Library.kernel`.
+
+    It is called as `call` says. Calls like an earlier one never get there: the native base class
+    binds and runs them.
+    """
 
     def __init__(
         self,
@@ -64,7 +69,7 @@ class Kernel:
         self._takes_memory = bool(self.threadgroup_arguments)
         self._limits = device.limits
         self._source_location = source_location
-        self._calls = _native.Calls(
+        super().__init__(
             np.ndarray,
             output,
             _Outputs(self.name, self._arguments, self._limits),
@@ -135,7 +140,11 @@ class Kernel:
         """The threadgroup that `threadgroup=None` picks for that grid."""
         return geometry.pick_threadgroup(geometry.size(grid, "grid"), self._pipeline, self._limits)
 
-    def __call__(
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.call)
+
+    def call(
         self,
         *values: Any,
         grid: Any = None,
@@ -186,18 +195,6 @@ class Kernel:
         KernelFault
             The kernel went wrong; its outputs are not valid.
         """
-        if not named and threadgroup_memory is None and timeout is None and check is None:
-            # What else a call may say, `bind` reads, or does not bind.
-            bound = self._calls.bind(values, grid, threadgroup)
-            if bound is not None:
-                if queue is not None:
-                    queue.submit(self, bound)
-                else:
-                    launcher: Any = bound.launcher
-                    fault = launcher.launch_bound(bound)
-                    if fault is not None:
-                        raise self._failed(bound, fault)
-                return bound.results
         ordered, threadgroup_memory = self.ordered(values, named, threadgroup_memory)
         if threadgroups is not None:
             grid, threadgroup = self.counted(threadgroups, grid, threadgroup)
@@ -210,6 +207,9 @@ class Kernel:
             queue=queue,
             check=check,
         )
+
+    if TYPE_CHECKING:
+        __call__ = call
 
     def ordered(
         self,
@@ -250,7 +250,7 @@ class Kernel:
         timeout = timeouts.seconds(timeout)
         checks = sanitizer.wanted(check)
         if threadgroup_memory is None and not checks:
-            bound = self._calls.bind(tuple(values), grid, threadgroup)
+            bound = self.bind(tuple(values), grid, threadgroup)
             if bound is not None:
                 if queue is None:
                     self._run(bound, timeout)
@@ -286,7 +286,7 @@ class Kernel:
             )
             return run, launch.results
         if not lengths:
-            self._remember(grid, threadgroup, launch.picked)
+            self._learn(grid, threadgroup, launch.picked)
         run = partial(self._pipeline.launch, bindings, lengths, grid, threadgroup, timeout)
         return run, launch.results
 
@@ -326,7 +326,7 @@ class Kernel:
 
         return Prepared(bindings, lengths, grid, threadgroup, picks, fresh, results)
 
-    def _remember(self, grid: Size, threadgroup: Size, picks: bool) -> None:
+    def _learn(self, grid: Size, threadgroup: Size, picks: bool) -> None:
         """Let calls with this geometry be warm, where the pipeline has a launcher for them."""
         route = getattr(self._pipeline, "route", None)
         if route is None:
@@ -334,13 +334,16 @@ class Kernel:
         launcher, indices = route(grid, threadgroup)
         places = {argument.index: place for place, argument in enumerate(self._arguments)}
         order = [places[index] for index in indices]
-        self._calls.remember(grid, threadgroup, picks, launcher, order)
+        self.remember(grid, threadgroup, picks, launcher, order)
 
     def _run(self, bound: _native.Bound, timeout: float | None) -> None:
         launcher: Any = bound.launcher
         fault = launcher.launch_bound(bound, timeout)
         if fault is not None:
             raise self._failed(bound, fault, timeout)
+
+    def _fail(self, bound: _native.Bound, fault: _native.Fault) -> None:
+        raise self._failed(bound, fault)
 
     def _failed(
         self, bound: _native.Bound, fault: _native.Fault, timeout: float | None = None

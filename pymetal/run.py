@@ -22,6 +22,8 @@ from pymetal.library import Constants
 from pymetal.loading import library_by_name
 from pymetal.results import output
 
+NOTHING: nullcontext[None] = nullcontext()
+
 
 def run_metal_kernel(
     name: str,
@@ -94,7 +96,7 @@ def run_metal_kernel(
     library, function = library_by_name(name, kernel_dirs, chosen)
     kernel = library.kernel(function, constants)
     values = in_declared_order(kernel, list(map(output, shapes, dtypes)), inputs)
-    with _captured(chosen) if profile else nullcontext():
+    with _captured(chosen) if profile else NOTHING:
         results = kernel(
             *values,
             grid=grid_size,
@@ -142,6 +144,10 @@ def in_declared_order(
 ) -> list[Any]:
     """Outputs to the buffers of lowest index, inputs to the others as declared."""
     arguments = kernel.arguments
+    if len(outputs) == 1 and len(inputs) + 1 == len(arguments):
+        values = [*inputs]
+        values.insert(kernel.places_by_index[0], outputs[0])
+        return values
     if len(outputs) > len(arguments):
         raise ArgumentError(
             f"{kernel.name} has {_count(arguments, 'argument')}, too few for "

@@ -285,11 +285,9 @@ def test_a_warm_call_takes_what_a_cold_one_takes_and_refuses_the_rest(declaratio
     outcomes = []
     for device in (FakeDevice(function), NativeDevice(function)):
         kernel = pymetal.Library(device, device.library_from_metallib(b"MTLB", ""), "").k
-        kernel._calls.remember((8, 1, 1), (8, 1, 1), False, device, [0])
         if isinstance(device, NativeDevice):
-            bind = kernel._calls.bind
-        else:
-            kernel._calls = type("Cold", (), {"bind": lambda *_: None})()
+            kernel.remember((8, 1, 1), (8, 1, 1), False, device, [0])
+            bind = kernel.bind
         texts = []
         for value in VALUES:
             try:
