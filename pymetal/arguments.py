@@ -8,6 +8,8 @@ behind the caller's back except a Python float, which becomes the nearest value 
   become infinite, a bool is only a bool.
 - Tuples and lists of numbers become a vector or a matrix (by columns), dicts and structured
   scalars a struct.
+- Where pointers stand in a buffer (an argument buffer), arrays stand in the value: in the dict of
+  a struct, or in a list for a pointer to pointers.
 - Arrays of any library are bound as they are: C-contiguous, of the declared dtype, no copy. Those
   for arguments that the kernel writes are written in place. Narrow floats and ints of ml_dtypes,
   which MSL has no types for, are bytes for `uchar` and `char` arguments.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,7 @@ import numpy as np
 from pymetal.air.function import Argument, Field, Function
 from pymetal.arrays import viewed
 from pymetal.datatypes import (
+    POINTER,
     DataType,
     DType,
     argument_dtype,
@@ -45,6 +49,7 @@ _BYTES = (np.dtype(np.uint8), np.dtype(np.int8))
 
 def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> Binding:
     """Check `value` against `argument` of `function` and give the memory to bind."""
+    reached: list[Binding] = []
     try:
         if argument.kind != "buffer":
             raise Misfit(f"{argument.kind}s are not supported")
@@ -53,6 +58,8 @@ def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> 
             value = view
         if isinstance(value, np.ndarray) and (value.ndim or argument.access != "read"):
             array = _array(argument, value, max_bytes)
+        elif argument.holds_pointers:
+            array = _argument_buffer(argument, value, _Reach(argument, max_bytes, reached))
         else:
             array = _element(argument, value)
     except Misfit as misfit:
@@ -60,7 +67,7 @@ def bind(function: Function, argument: Argument, value: Any, max_bytes: int) -> 
             f"{function.name}: argument '{argument.name}', declared `{argument}`: {misfit}",
             argument=argument.name,
         ) from None
-    return Binding(argument, array, written=argument.access != "read")
+    return Binding(argument, array, argument.access != "read", tuple(reached))
 
 
 def slot(argument: Argument) -> tuple[bool, int, int, bool, bool, DType | None, str]:
@@ -90,6 +97,7 @@ def check_overlaps(function: Function, bindings: Sequence[Binding]) -> None:
 
     The very same memory twice is in-place work, and allowed.
     """
+    bindings = [b for binding in bindings for b in (binding, *binding.reached)]
     spans = [(_address(b.array), b.array.nbytes) for b in bindings]
     for i, written in enumerate(bindings):
         if not written.written:
@@ -206,6 +214,53 @@ def _spell(dtype: DType) -> str:
     return f"ml_dtypes.{dtype}" if dtype.kind == "V" and dtype.names is None else f"np.{dtype}"
 
 
+# --- argument buffers ---------------------------------------------------------------------------
+
+
+class _Reach:
+    """Binds the arrays that pointers in a buffer point to, and gives their addresses."""
+
+    def __init__(self, argument: Argument, max_bytes: int, reached: list[Binding]) -> None:
+        self._argument, self._max_bytes, self._reached = argument, max_bytes, reached
+
+    def __call__(self, pointee: Argument, name: str, value: Any) -> int:
+        if pointee.kind != "buffer":
+            raise Misfit(f"{pointee.kind}s are not supported")
+        kind = data_type(pointee.type_name)
+        if kind is not None:
+            align = kind.dtype.itemsize * (1 if kind.packed else kind.column_slots)
+            pointee = replace(pointee, size_bytes=kind.size_bytes, align_bytes=align)
+        pointee = replace(pointee, index=self._argument.index, name=f"{self._argument.name}.{name}")
+        view = viewed(value)
+        array = value if view is None else view
+        if not isinstance(array, np.ndarray) or not array.ndim:
+            raise Misfit(f"is a pointer: pass a NumPy array, got {_came(value)}")
+        array = _array(pointee, array, self._max_bytes)
+        self._reached.append(Binding(pointee, array, pointee.access != "read"))
+        return _address(array)
+
+
+def _argument_buffer(argument: Argument, value: Any, reach: _Reach) -> Array:
+    """Structs with pointers from a dict or a list of dicts, pointers from a list of arrays."""
+    one = argument.is_reference or isinstance(value, Mapping)
+    values = [value] if one else value
+    if not isinstance(values, (tuple, list)) or not values:
+        what = "arrays" if argument.points_to else "dicts"
+        raise Misfit(f"pass a list of {what}, got {_came(value)}")
+    if argument.points_to is not None:
+        pointers = [reach(argument.points_to, str(i), item) for i, item in enumerate(values)]
+        return np.array(pointers, POINTER)
+    dtype = struct_dtype(argument.fields, argument.size_bytes)
+    if dtype is None:
+        raise Misfit("its members have no NumPy layout, so there is no way to fill it")
+    elements = np.zeros(len(values), dtype)
+    for element, item in zip(elements, values, strict=True):
+        if not isinstance(item, Mapping):
+            raise Misfit(f"got {_came(item)}; pass a dict: {describe_dtype(dtype)}")
+        _fill_struct(element, argument.type_name, argument.fields, item, reach)
+    return elements
+
+
 # --- single elements ----------------------------------------------------------------------------
 
 
@@ -250,7 +305,11 @@ def _struct(argument: Argument, value: Any) -> Array:
 
 
 def _fill_struct(
-    target: Any, type_name: str, fields: tuple[Field, ...], values: Mapping[Any, Any]
+    target: Any,
+    type_name: str,
+    fields: tuple[Field, ...],
+    values: Mapping[Any, Any],
+    reach: _Reach | None = None,
 ) -> None:
     names = [field.name for field in fields]
     missing = [name for name in names if name not in values]
@@ -261,12 +320,12 @@ def _fill_struct(
         raise Misfit(f"{which} {what}; {type_name} has {', '.join(names)}")
     for field in fields:
         try:
-            _fill_field(target, field, values[field.name])
+            _fill_field(target, field, values[field.name], reach)
         except Misfit as misfit:
             raise Misfit(f"field '{field.name}': {misfit}") from None
 
 
-def _fill_field(target: Any, field: Field, value: Any) -> None:
+def _fill_field(target: Any, field: Field, value: Any, reach: _Reach | None) -> None:
     if field.array_length:
         if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
             raise Misfit(f"takes {field.array_length} values, got {_came(value)}")
@@ -278,10 +337,14 @@ def _fill_field(target: Any, field: Field, value: Any) -> None:
     else:
         places = [(target, field.name, value)]
     for container, key, item in places:
+        if field.points_to is not None:
+            assert reach is not None
+            container[key] = reach(field.points_to, field.name, item)
+            continue
         if field.fields:
             if not isinstance(item, Mapping):
                 raise Misfit(f"takes a dict, got {_came(item)}")
-            _fill_struct(container[key], field.type_name, field.fields, item)
+            _fill_struct(container[key], field.type_name, field.fields, item, reach)
             continue
         kind = data_type(field.type_name)
         if kind is None:

@@ -17,6 +17,9 @@ from pymetal.air.function import Argument, Field
 
 DType = np.dtype[Any]
 
+# A pointer in memory: an address of the software device, or of the GPU.
+POINTER = np.dtype(np.uint64)
+
 # Scalar types by their MSL name; bfloat is added by `scalar_dtype` when somebody needs it.
 _SCALARS = {
     "bool": "?",
@@ -129,6 +132,9 @@ def struct_dtype(fields: tuple[Field, ...], size_bytes: int) -> DType | None:
     """The structured dtype with the struct's own offsets; None if a member has no NumPy type."""
     formats: list[Any] = []
     for field in fields:
+        if field.points_to is not None:
+            formats.append((POINTER, (field.array_length,)) if field.array_length else POINTER)
+            continue
         if field.fields:
             member = struct_dtype(field.fields, field.size_bytes)
             if member is None:
@@ -160,7 +166,10 @@ def struct_dtype(fields: tuple[Field, ...], size_bytes: int) -> DType | None:
 
 def argument_dtype(argument: Argument) -> DType | None:
     """The dtype of the arrays that `argument` takes: the scalar's for vectors and matrices,
-    a structured one for structs, None where any dtype will do (`void`, unknown structs)."""
+    a structured one for structs, None where any dtype will do (`void`, unknown structs).
+    A pointer is the address it holds."""
+    if argument.points_to is not None:
+        return POINTER
     if argument.fields:
         return struct_dtype(argument.fields, argument.size_bytes)
     kind = data_type(argument.type_name)

@@ -45,12 +45,14 @@ class Report:
 class Binding:
     """One buffer argument's memory: a C-contiguous NumPy array's, checked to fit `argument`.
 
-    `written` memory must hold the kernel's result when `launch` returns.
+    `written` memory must hold the kernel's result when `launch` returns. `reached` is the memory
+    that pointers in the array point to: that of an argument buffer.
     """
 
     argument: Argument
     array: Any
     written: bool
+    reached: tuple[Binding, ...] = ()
 
 
 class Pipeline(Protocol):

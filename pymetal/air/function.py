@@ -14,7 +14,10 @@ Access = Literal["read", "write", "read_write"]
 
 @dataclass(frozen=True)
 class Field:
-    """One member of a struct argument. Offsets and sizes are in bytes."""
+    """One member of a struct argument. Offsets and sizes are in bytes.
+
+    `points_to` describes the memory that a member which is a pointer points to.
+    """
 
     name: str
     type_name: str
@@ -22,6 +25,12 @@ class Field:
     size_bytes: int
     array_length: int = 0
     fields: tuple[Field, ...] = ()
+    points_to: Argument | None = None
+
+    @property
+    def holds_pointers(self) -> bool:
+        """Whether it is a pointer, or has members that are."""
+        return self.points_to is not None or any(field.holds_pointers for field in self.fields)
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Argument:
     or a builtin's own type; `size_bytes` and `align_bytes` are that type's. `is_reference` tells
     `constant uint& n` (exactly one element) from `constant uint* n` (any number).
     `enabled_by` names the function constant that switches the argument on, "" for none.
+    Of a pointer to pointers, `points_to` describes the memory that those point to.
     """
 
     name: str
@@ -51,6 +61,12 @@ class Argument:
     builtin: str = ""
     enabled_by: str = ""
     fields: tuple[Field, ...] = ()
+    points_to: Argument | None = None
+
+    @property
+    def holds_pointers(self) -> bool:
+        """Whether its elements are pointers, or structs with pointers: an argument buffer."""
+        return self.points_to is not None or any(field.holds_pointers for field in self.fields)
 
     def __str__(self) -> str:
         """The parameter as MSL declares it."""
@@ -61,7 +77,14 @@ class Argument:
         const = "const " if self.address_space == "device" and self.access == "read" else ""
         mark = "&" if self.is_reference else "*"
         slot = "threadgroup" if self.kind == "threadgroup" else "buffer"
-        declared = f"{self.address_space} {const}{self.type_name}{mark} {self.name}"
+        type_name = f"{const}{self.type_name}"
+        if self.points_to is not None:
+            inner = self.points_to
+            is_const = inner.address_space == "device" and inner.access == "read"
+            type_name = f"{'const ' if is_const else ''}{inner.type_name}*"
+            declared = f"{inner.address_space} {type_name} {const}{self.address_space}"
+            return f"{declared}{mark} {self.name} [[{slot}({self.index})]]"
+        declared = f"{self.address_space} {type_name}{mark} {self.name}"
         return f"{declared} [[{slot}({self.index})]]"
 
 

@@ -35,8 +35,6 @@ _ACCESS: dict[str, Access] = {
 }
 # Kinds of argument that are neither values nor what `Argument` describes.
 _UNSUPPORTED = {
-    "air.indirect_buffer": "argument buffers",
-    "air.indirect_constant": "argument buffers",
     "air.stage_in": "stage_in",
     "air.imageblock": "imageblocks",
     "air.imageblock_data": "imageblocks",
@@ -171,11 +169,14 @@ class Module:
                 f"software device lacks",
                 feature=_UNSUPPORTED[kind],
             )
-        if kind in ("air.texture", "air.sampler", "air.buffer"):
-            return self._resource(argument, kind.removeprefix("air."), keys)
+        if kind in ("air.texture", "air.sampler", "air.buffer", "air.indirect_buffer"):
+            kind = kind.removeprefix("air.").removeprefix("indirect_")
+            return self._resource(argument, kind, keys, kernel)
         return replace(argument, builtin=kind.removeprefix("air."))
 
-    def _resource(self, argument: Argument, kind: str, keys: dict[str, list[Operand]]) -> Argument:
+    def _resource(
+        self, argument: Argument, kind: str, keys: dict[str, list[Operand]], kernel: str
+    ) -> Argument:
         space = _SPACES.get(_first(keys, "air.address_space", 1), "device")
         access: Access = next((_ACCESS[key] for key in keys if key in _ACCESS), "read")
         fields = _first(keys, "air.struct_type_info", None)
@@ -189,11 +190,20 @@ class Module:
             size_bytes=_number(keys, "air.arg_type_size"),
             align_bytes=_number(keys, "air.arg_type_align_size"),
             is_reference="air.buffer_size" in keys,
-            fields=self._fields(fields) if isinstance(fields, Node) else (),
+            fields=self._fields(fields, kernel) if isinstance(fields, Node) else (),
+            points_to=self._pointee(_first(keys, "air.indirect_argument", None), kernel),
         )
 
-    def _fields(self, node: Node, depth: int = 0) -> tuple[Field, ...]:
-        """Members of a struct: more keys for some, then offset, size, array length, type, name."""
+    def _pointee(self, node: Operand, kernel: str) -> Argument | None:
+        """What a pointer in a buffer points to; None for members that are no pointers."""
+        described = self._metadata.node(node) if isinstance(node, Node) else ()
+        if len(described) < 2 or described[1] == "air.indirect_constant":
+            return None
+        return self._argument(described, kernel)
+
+    def _fields(self, node: Node, kernel: str, depth: int = 0) -> tuple[Field, ...]:
+        """Members of a struct: more keys for some, then offset, size, array length, type, name,
+        and for members of argument buffers a node of their own."""
         if depth > 32:
             raise LibraryError(f"{self.label}: a struct contains itself")
         items = list(self._metadata.node(node))
@@ -201,13 +211,18 @@ class Module:
         while items:
             start = next((i for i, item in enumerate(items) if isinstance(item, int)), len(items))
             inner = _first(_keys(items[:start]), "air.struct_type_info", None)
-            nested = self._fields(inner, depth + 1) if isinstance(inner, Node) else ()
+            nested = self._fields(inner, kernel, depth + 1) if isinstance(inner, Node) else ()
+            end = start + 5
+            pointee = None
+            if items[end : end + 1] == ["air.indirect_argument"]:
+                pointee = self._pointee(items[end + 1], kernel)
+                end += 2
             match items[start : start + 5]:
                 case [int(offset), int(size), int(length), str(type_name), str(name)]:
-                    fields.append(Field(name, type_name, offset, size, length, nested))
+                    fields.append(Field(name, type_name, offset, size, length, nested, pointee))
                 case _:
                     raise LibraryError(f"{self.label}: a struct's members are not described")
-            del items[: start + 5]
+            del items[:end]
         return tuple(fields)
 
 

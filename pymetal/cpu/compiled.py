@@ -98,13 +98,19 @@ def function_from_bytes(data: bytes) -> Function:
 
 
 def _function(facts: dict[str, Any]) -> Function:
-    facts["arguments"] = tuple(
-        Argument(**{**argument, "fields": _fields(argument["fields"])})
-        for argument in facts["arguments"]
-    )
+    facts["arguments"] = tuple(_argument(argument) for argument in facts["arguments"])
     facts["constants"] = tuple(FunctionConstant(**constant) for constant in facts["constants"])
     return Function(**facts)
 
 
-def _fields(fields: list[dict[str, Any]]) -> tuple[Field, ...]:
-    return tuple(Field(**{**field, "fields": _fields(field["fields"])}) for field in fields)
+def _argument(facts: dict[str, Any]) -> Argument:
+    return Argument(**{**facts, **_inner(facts)})
+
+
+def _inner(facts: dict[str, Any]) -> dict[str, Any]:
+    """The parts of an argument or a member that are objects themselves."""
+    pointee = facts["points_to"]
+    return {
+        "fields": tuple(Field(**{**field, **_inner(field)}) for field in facts["fields"]),
+        "points_to": None if pointee is None else _argument(pointee),
+    }

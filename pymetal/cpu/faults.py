@@ -66,7 +66,7 @@ def kernel_fault(
 def _nearest(address: int, bindings: Sequence[Binding]) -> tuple[str, str]:
     """The argument whose memory is nearest, and in words how far that is."""
     best: tuple[int, Binding, int] | None = None
-    for binding in bindings:
+    for binding in (b for bound in bindings for b in (bound, *bound.reached)):
         start = binding.array.__array_interface__["data"][0]
         offset = address - start
         distance = max(-offset, offset - binding.array.nbytes + 1, 0)

@@ -15,6 +15,8 @@ _SCALARS = {
 }
 _SCALAR = re.compile(r"\b(?:_Float16|__bf16|unsigned (?:char|short|int|long)|signed char)\b")
 _VECTOR = re.compile(r"\b(\w+) __attribute__\(\(ext_vector_type\((\d+)\)\)\)")
+# clang prints a pointer to vectors as if the pointer were one.
+_TO_VECTOR = re.compile(r"\b(\w+) ?(\*(?:\[\d+\])*) ?__attribute__\(\(ext_vector_type\((\d+)\)\)\)")
 _ALIAS = re.compile(r"\b(?:metal::)?vec<(\w+), (\d+)>")
 _PACKED = re.compile(r"\b(?:metal::)?packed_vec<(\w+), (\d+)>")
 _BOOLS = re.compile(r"\b(?:pymetal::)?bool_vector<(\d+)>")
@@ -30,6 +32,7 @@ def metal_type(name: str) -> str:
     """A type as Metal spells it: `float __attribute__((ext_vector_type(4)))` is float4."""
     name = _SCALAR.sub(lambda m: _SCALARS[m[0]], name)
     name = _VECTOR.sub(r"\1\2", name)
+    name = _TO_VECTOR.sub(r"\1\3\2", name)
     name = _ALIAS.sub(r"\1\2", name)
     name = _PACKED.sub(r"packed_\1\2", name)
     name = _BOOLS.sub(r"bool\1", name)

@@ -75,11 +75,15 @@ def _spelled(symbol: str) -> str:
 
 @dataclass
 class _Field:
+    """`space` is that of the memory which a pointer points to, `is_const` whether that is."""
+
     name: str
     offset: int
     size: int
     type_name: str
     inner: list[_Field]
+    space: str = ""
+    is_const: bool = False
 
 
 @dataclass
@@ -107,8 +111,13 @@ def _read(
 
 def _field(query: FieldQuery, values: Iterator[Value]) -> _Field:
     offset, size = _number(values), _number(values)
-    name, _ = _type(values)
-    return _Field(query.name, offset, size, name, [_field(f, values) for f in query.inner])
+    name, is_const = _type(values)
+    name = _STD_ARRAY.sub(r"\1[\2]", name)
+    inner = [_field(f, values) for f in query.inner]
+    return _Field(query.name, offset, size, name, inner, query.space, is_const)
+
+
+_STD_ARRAY = re.compile(r"(?:metal::)?array<(.*), (\d+)>")
 
 
 def _number(values: Iterator[Value]) -> int:
@@ -118,11 +127,15 @@ def _number(values: Iterator[Value]) -> int:
 
 
 def _type(values: Iterator[Value]) -> tuple[str, bool]:
-    """A type's Metal name, and whether it is const, from what type_name<T>() printed."""
+    """A type's Metal name, and whether it is const, from what type_name<T>() printed.
+
+    A pointer is const where what it points to is.
+    """
     text = str(next(values))
     name = text[text.index("[T = ") + 5 : -1]
-    words = [word for word in name.split() if word not in ("const", "volatile")]
-    return metal_type(" ".join(words)), "const" in name.split()
+    words = [word for word in re.findall(r"[^\s*]+|\*", name) if word not in ("const", "volatile")]
+    pointee = name.partition("*")[0]
+    return metal_type(" ".join(words)).replace(" *", "*"), "const" in re.findall(r"\w+", pointee)
 
 
 def _assign_indices(arguments: list[_Argument], program: Program, reporter: Reporter) -> None:
@@ -194,14 +207,21 @@ def _lanes(type_name: str) -> str:
 def _buffer(writer: MetadataWriter, argument: _Argument) -> list[str]:
     parameter = argument.parameter
     access = "air.read_write"
-    if argument.is_const or parameter.address_space == "constant":
+    is_pointer = argument.type_name.endswith("*")
+    if parameter.address_space == "constant" or argument.is_const or is_pointer:
         access = "air.read"
     size = [quoted("air.buffer_size"), f"i32 {argument.size}"] if parameter.is_reference else []
     struct = []
     if argument.fields:
         struct = [quoted("air.struct_type_info"), _struct_node(writer, argument.fields)]
+    kind = "air.indirect_buffer" if _holds_pointers(argument.fields) else "air.buffer"
+    if is_pointer:
+        kind = "air.indirect_buffer"
+        pointee = argument.type_name.removesuffix("*")
+        node = _pointee(writer, "", pointee, parameter.inner_space, argument.is_const)
+        struct = [quoted("air.indirect_argument"), node]
     return [
-        quoted("air.buffer"),
+        quoted(kind),
         *size,
         *(quoted("air.location_index"), f"i32 {argument.index}", "i32 1", quoted(access)),
         *(quoted("air.address_space"), f"i32 {_SPACES[parameter.address_space]}"),
@@ -209,6 +229,21 @@ def _buffer(writer: MetadataWriter, argument: _Argument) -> list[str]:
         *(quoted("air.arg_type_size"), f"i32 {argument.size}"),
         *(quoted("air.arg_type_align_size"), f"i32 {argument.align}"),
     ]
+
+
+def _holds_pointers(fields: list[_Field]) -> bool:
+    return any("*" in item.type_name or _holds_pointers(item.inner) for item in fields)
+
+
+def _pointee(writer: MetadataWriter, name: str, type_name: str, space: str, is_const: bool) -> str:
+    """The node of a pointer in a buffer: what memory it points to."""
+    space = space if space in _SPACES else "device"
+    access = "air.read" if is_const or space == "constant" else "air.read_write"
+    return writer.node(
+        *("i32 0", quoted("air.buffer"), quoted("air.location_index"), "i32 0", "i32 1"),
+        *(quoted(access), quoted("air.address_space"), f"i32 {_SPACES[space]}"),
+        *(quoted("air.arg_type_name"), quoted(type_name), quoted("air.arg_name"), quoted(name)),
+    )
 
 
 def _struct_node(writer: MetadataWriter, fields: list[_Field]) -> str:
@@ -225,6 +260,10 @@ def _struct_node(writer: MetadataWriter, fields: list[_Field]) -> str:
             operands += [quoted("air.struct_type_info"), _struct_node(writer, item.inner)]
         operands += [f"i32 {item.offset}", f"i32 {size}", f"i32 {length}", quoted(name.strip())]
         operands.append(quoted(item.name))
+        if name.strip().endswith("*"):
+            pointee = name.strip().removesuffix("*")
+            node = _pointee(writer, item.name, pointee, item.space, item.is_const)
+            operands += [quoted("air.indirect_argument"), node]
     return writer.node(*operands)
 
 

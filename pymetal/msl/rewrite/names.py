@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymetal.msl.declarations import Declaration, after_template
+from pymetal.msl.declarations import ADDRESS_SPACES, Declaration, after_template
 from pymetal.msl.tokens import Tokens
 
 _INTEGERS = ("char", "uchar", "short", "ushort", "int", "uint", "long", "ulong")
@@ -23,10 +23,14 @@ SCALARS = frozenset(
 
 @dataclass(frozen=True)
 class Member:
-    """A data member of a struct, and the struct of that name that its type is, if there is one."""
+    """A data member of a struct, and the struct of that name that its type is, if there is one.
+
+    `space` is the address space that its declaration names: that of what a pointer points to.
+    """
 
     name: str
     type_name: str
+    space: str = ""
 
 
 class Names:
@@ -125,6 +129,7 @@ def _members(tokens: Tokens, declaration: Declaration) -> list[Member]:
         return []
     members: list[Member] = []
     type_name = name = ""
+    space = next((word for word in words if word in ADDRESS_SPACES), "")
     i = first
     while i <= last:
         c = text[i]
@@ -139,7 +144,7 @@ def _members(tokens: Tokens, declaration: Declaration) -> list[Member]:
             while text[i + 1] not in (",", ";", ""):
                 i += 1
         elif c in (",", ";") and name:
-            members.append(Member(name, type_name))
+            members.append(Member(name, type_name, space))
             name = ""
         i += 1
     return members

@@ -42,7 +42,6 @@ _UNSUPPORTED = {
     "stage_in": "stage_in",
     "imageblock_data": "imageblocks",
     "payload": "ray tracing",
-    "id": "argument buffers",
 }
 _SPACES = ("device", "constant", "threadgroup", "thread")
 _QUALIFIERS = frozenset((*_SPACES, "volatile", "restrict", "__restrict", "coherent", "const"))
@@ -54,15 +53,22 @@ Kind = Literal["buffer", "threadgroup", "builtin"]
 
 @dataclass
 class FieldQuery:
-    """A struct member, as asked for by `queries`; `inner` if it is a struct of known members."""
+    """A struct member, as asked for by `queries`; `inner` if it is a struct of known members.
+
+    `space`: of what it points to, if it is a pointer.
+    """
 
     name: str
     inner: tuple[FieldQuery, ...] = ()
+    space: str = ""
 
 
 @dataclass
 class Parameter:
-    """One parameter. `type_text` is the C++ type, without pointer or reference."""
+    """One parameter. `type_text` is the C++ type, without pointer or reference.
+
+    `inner_space`: what a pointer to pointers leads to in the end.
+    """
 
     name: str
     token: int
@@ -74,6 +80,7 @@ class Parameter:
     index_text: str = ""
     enabled_by: str = ""
     fields: tuple[FieldQuery, ...] = ()
+    inner_space: str = ""
 
     def queries(self, names: Names) -> list[str]:
         """Expressions for clang, in the order that `emit` reads their values."""
@@ -96,7 +103,9 @@ def _fields(names: Names, type_name: str, depth: int) -> tuple[FieldQuery, ...]:
     members: tuple[Member, ...] = names.structs.get(type_name, ())
     if depth > _MOST_FIELDS_DEEP:
         return ()
-    return tuple(FieldQuery(m.name, _fields(names, m.type_name, depth + 1)) for m in members)
+    return tuple(
+        FieldQuery(m.name, _fields(names, m.type_name, depth + 1), m.space) for m in members
+    )
 
 
 def _field_queries(owner: str, fields: tuple[FieldQuery, ...]) -> list[str]:
@@ -127,8 +136,11 @@ def _read(tokens: Tokens, first: int, last: int, problems: list[Problem]) -> Par
     name = tokens.text[name_at] if name_at != -1 else ""
     at = name_at if name_at != -1 else first
     kind_words, is_pointer, is_reference = _type_words(tokens, declared, name_at)
-    space = next((tokens.text[i] for i in declared if tokens.text[i] in _SPACES), "")
+    spaces = _spaces(tokens, declared, name_at)
+    space = spaces[-1] if spaces else ""
     parameter = Parameter(name, at, "buffer", " ".join(kind_words), "", space, is_reference)
+    if "*" in kind_words:
+        parameter.inner_space = spaces[0] or "device"
     if not _apply(tokens, parameter, attributes, problems):
         return None
     if parameter.kind == "builtin":
@@ -190,6 +202,24 @@ def _apply(
     return True
 
 
+def _spaces(tokens: Tokens, declared: list[int], name_at: int) -> list[str]:
+    """The address space of each level of pointers, the innermost type's first; "" for none."""
+    spaces = [""]
+    closes = -1
+    for i in declared:
+        c = tokens.text[i]
+        if i == name_at:
+            break
+        if c == "<":
+            closes = max(closes, tokens.angle_end(i, declaring=True))
+        if c in _SPACES and not spaces[-1]:
+            spaces[-1] = c
+        elif c in ("*", "&") and i > closes:
+            spaces.append("")
+    # Behind the last star there is only the name.
+    return spaces[:-1] if len(spaces) > 1 else [space for space in spaces if space]
+
+
 def _in_attribute(tokens: Tokens, first: int, i: int) -> bool:
     for j in range(i, first - 1, -1):
         end = tokens.attribute_end(j)
@@ -221,6 +251,10 @@ def _type_words(tokens: Tokens, declared: list[int], name_at: int) -> tuple[list
     words: list[str] = []
     array: list[str] = []
     is_pointer = is_reference = False
+    # Of a pointer to pointers, the last star is the parameter's own.
+    ends = name_at if name_at != -1 else declared[-1] + 1 if declared else 0
+    marks = [i for i in declared if tokens.text[i] in ("*", "&") and i < ends]
+    own = marks[-1] if marks else -1
     i = 0
     while i < len(declared):
         token = declared[i]
@@ -234,7 +268,9 @@ def _type_words(tokens: Tokens, declared: list[int], name_at: int) -> tuple[list
                 words.append(tokens.text[declared[i]])
                 i += 1
             continue
-        if c == "*":
+        if c == "*" and token != own:
+            words.append(c)
+        elif c == "*":
             is_pointer = True
         elif c == "&":
             is_reference = True
