@@ -55,24 +55,35 @@ Blocks& blocks() {
     return all;
 }
 
+// Large arrays start where a large page may, and ask for such: their many pages else cost as much as
+// reading them.
+constexpr size_t kLargePage = size_t{2} << 20;
+constexpr size_t kLargeFrom = 2 * kLargePage;
+
 // Zeroed pages between guards: what runs past an end faults instead of changing something else. No
 // data: there is no room.
 Block map(size_t room, size_t guard) {
-    const size_t all = room + 2 * guard;
+    const bool large = room >= kLargeFrom;
+    const size_t alignment = large ? kLargePage : kMappedAlignment;
+    const size_t all = room + 2 * guard + (large ? kLargePage : 0);
     if (all < room)
         return {};
     void* start = mmap(nullptr, all, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
     if (start == MAP_FAILED)
         return {};
     // The system aligns to its own pages, which divide a guard.
-    const size_t before =
-        up_to(reinterpret_cast<uintptr_t>(start) + guard - kMappedAlignment, kMappedAlignment) -
-        reinterpret_cast<uintptr_t>(start);
+    const size_t least = large ? guard : guard - kMappedAlignment;
+    const size_t before = up_to(reinterpret_cast<uintptr_t>(start) + least, alignment) -
+                          reinterpret_cast<uintptr_t>(start);
     char* data = static_cast<char*>(start) + before;
     if (mprotect(data, room, PROT_READ | PROT_WRITE) != 0) {
         munmap(start, all);
         return {};
     }
+#ifdef MADV_HUGEPAGE
+    if (large)
+        madvise(data, room, MADV_HUGEPAGE); // only advice: where it fails, pages stay small
+#endif
     return {data, room, start, all};
 }
 
