@@ -13,6 +13,7 @@ from pymetal.air.ir import Function, Instruction
 from pymetal.air.ir.types import PointerType, Type, VectorType
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise.homes import homes
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
 from pymetal.cpu.vectorise.target import Target
 
@@ -80,6 +81,8 @@ class Emitter:
         self._masks: dict[str, str] = {}
         self._count = 0
         self._crossing = _crossing(function, shapes)
+        self._homes = homes(function, shapes.graph, shapes.matrices)
+        self.done: set[str] = set()  # of this block, already written with an earlier instruction
 
     # Text
 
@@ -251,13 +254,16 @@ class Emitter:
 
     def define(self, i: Instruction, text: str) -> None:
         """`text` is the result of `i`: a scalar for a pattern, else a vector."""
+        if i.name in self._homes:
+            self.keep(self.stored_type(i.name, i.type), text, self.slot(i.name))
+            return
         self.known[i.name] = text
         if i.name in self._crossing:
             self.keep(self.stored_type(i.name, i.type), text, self.slot(i.name))
 
     def slot(self, name: str, kind: str = "") -> str:
         """The stack slot of a value, or of a phi on its way (`kind` "phi")."""
-        key = name + kind
+        key = self._homes[name] if name in self._homes else name + kind
         if key not in self._slots:
             type_ = self.definitions[name].type
             stored = self.stored_type(name, type_)
@@ -267,6 +273,8 @@ class Emitter:
     def _fetch(self, name: str, type_: Type) -> str:
         if name not in self.definitions:  # a parameter
             return self.parameter(name)
+        if name in self._homes:
+            return self.take(self.stored_type(name, type_), self.slot(name))
         if name not in self.known:
             self.known[name] = self.take(self.stored_type(name, type_), self.slot(name))
         return self.known[name]

@@ -17,6 +17,9 @@ _NARROW = frozenset(["half", "bfloat"])
 
 def lower(e: Emitter, i: Instruction) -> None:
     """Write one instruction."""
+    if i.name and i.name in e.done:
+        e.done.remove(i.name)  # there already; where the block is written again, it is not
+        return
     if i.name in e.shapes.matrices and i.opcode != "call":
         matrix.elementwise(e, i)
     elif i.opcode == "load":

@@ -109,6 +109,8 @@ class Walker:
         e.label(self.labels[block.name])
         e.begin(block.name, mask)
         for phi in block.phis:
+            if phi.name in e.shapes.matrices:
+                continue  # its slot is where the edges put it
             type_ = e.stored_type(phi.name, phi.type)
             e.define(phi, e.take(type_, e.slot(phi.name, "phi")))
         for instruction in block.instructions[:-1]:
@@ -212,6 +214,9 @@ class Walker:
                 continue
             type_ = e.stored_type(phi.name, phi.type)
             slot = e.slot(phi.name, "phi")
+            if isinstance(value, Local) and value.name in e.shapes.matrices:
+                if e.slot(value.name) == slot:
+                    continue
             type_, text = e.as_integers(type_, self.phi_value(phi, value))
             if mask is not None and e.shapes.shapes[phi.name] is None:
                 old = e.let(f"load {type_}, ptr {slot}")
