@@ -55,8 +55,8 @@ Blocks& blocks() {
     return all;
 }
 
-// Large arrays start where a large page may, and ask for such: their many pages else cost as much as
-// reading them.
+// Large arrays start where a large page may, and ask for such: their many pages else cost as much
+// as reading them.
 constexpr size_t kLargePage = size_t{2} << 20;
 constexpr size_t kLargeFrom = 2 * kLargePage;
 

@@ -126,6 +126,37 @@ def test_half_factors_accumulate_in_float(device):
     assert (np.abs(result - exact) <= gamma(9) * 110).all()
 
 
+@pytest.mark.parametrize("outer", [1, 3])
+def test_sums_that_go_on_and_sums_that_are_kept_stay_apart(device, outer):
+    """A sum that others still need must not be written over, nor the next one's factors."""
+    a, b = (numbers("float", 8, 8, seed=s) for s in range(2))
+    body = f"""M x, y; simdgroup_load(x, a); simdgroup_load(y, b);
+        M start = make_diagonal_simdgroup_matrix<float, 8, 8>(1.0f);
+        for (int i = 0; i < {outer}; ++i) {{
+            M sum = start, other = y;
+            for (int j = 0; j < a[0] * 0 + 3; ++j) {{
+                M before = sum;
+                simdgroup_multiply_accumulate(sum, x, y, sum);
+                simdgroup_multiply_accumulate(other, x, before, other);
+                simdgroup_multiply_accumulate(start, x, x, start);
+            }}
+            simdgroup_store(sum, out); simdgroup_store(other, out + 64);
+        }}
+        simdgroup_store(start, out + 128);"""
+    result = run("float", body, device, a, b, out=(3, 8, 8))
+    A, B = a.astype(np.float64), b.astype(np.float64)  # noqa: N806
+    start = np.eye(8)
+    for _ in range(outer):
+        total, other = start, B
+        for _ in range(3):
+            before = total
+            total, other, start = total + A @ B, other + A @ before, start + A @ A
+    # Sums of up to 72 * outer terms; magnitudes grow with each product.
+    magnitude = 8**3 * outer
+    for got, exact in zip(result, (total, other, start), strict=True):
+        assert (np.abs(got - exact) <= gamma(9 * 3 * outer) * magnitude).all()
+
+
 @pytest.mark.parametrize("t", TYPES)
 def test_load_and_store_take_a_stride_an_origin_and_a_transposition(device, t):
     a = numbers(t, 24, 20)

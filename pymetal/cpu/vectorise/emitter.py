@@ -270,6 +270,10 @@ class Emitter:
             self._slots[key] = self.stack(stored.replace("x bfloat", "x i16"))
         return self._slots[key]
 
+    def shares_slot(self, matrix: str, slot: str) -> bool:
+        """Whether a matrix lies there."""
+        return matrix in self._homes and self.slot(matrix) == slot
+
     def _fetch(self, name: str, type_: Type) -> str:
         if name not in self.definitions:  # a parameter
             return self.parameter(name)

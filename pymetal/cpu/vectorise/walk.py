@@ -214,9 +214,8 @@ class Walker:
                 continue
             type_ = e.stored_type(phi.name, phi.type)
             slot = e.slot(phi.name, "phi")
-            if isinstance(value, Local) and value.name in e.shapes.matrices:
-                if e.slot(value.name) == slot:
-                    continue
+            if isinstance(value, Local) and e.shares_slot(value.name, slot):
+                continue
             type_, text = e.as_integers(type_, self.phi_value(phi, value))
             if mask is not None and e.shapes.shapes[phi.name] is None:
                 old = e.let(f"load {type_}, ptr {slot}")
