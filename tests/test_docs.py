@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import pymetal
 from pymetal import cli
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -20,7 +21,34 @@ PAGES = sorted(
 def test_there_are_examples():
     if not DOCS.is_dir():
         pytest.skip("there is no source checkout around these tests")
-    assert {"index.md", "guide.md", "cli.md"} <= set(PAGES)
+    assert {"index.md", "guide.md", "cli.md", "testing.md", "performance.md"} <= set(PAGES)
+
+
+def test_the_reference_lists_every_public_name():
+    if not DOCS.is_dir():
+        pytest.skip("there is no source checkout around these tests")
+    text = (DOCS / "api.md").read_text()
+    listed = re.findall(r"^::: pymetal\.(\w+)$", text, re.M)
+    assert sorted(listed) == sorted({*pymetal.__all__, "testing"} - {"__version__"})
+    assert len(listed) == len(set(listed))
+    assert "`pymetal.__version__`" in text
+
+
+def test_every_page_is_in_the_navigation():
+    if not DOCS.is_dir():
+        pytest.skip("there is no source checkout around these tests")
+    navigation = (DOCS.parent / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+    assert set(re.findall(r": (\S+\.md)$", navigation, re.M)) == pages
+
+
+def test_every_command_is_documented():
+    if not DOCS.is_dir():
+        pytest.skip("there is no source checkout around these tests")
+    text = (DOCS / "cli.md").read_text()
+    for command in cli.app.registered_commands:
+        assert command.callback is not None
+        assert f"[`{command.name or command.callback.__name__}`]" in text
 
 
 @pytest.mark.parametrize("page", PAGES)
