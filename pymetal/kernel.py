@@ -195,9 +195,9 @@ class Kernel(_native.Calls):
         KernelFault
             The kernel went wrong; its outputs are not valid.
         """
-        ordered, threadgroup_memory = self.ordered(values, named, threadgroup_memory)
+        ordered, threadgroup_memory = self._ordered(values, named, threadgroup_memory)
         if threadgroups is not None:
-            grid, threadgroup = self.counted(threadgroups, grid, threadgroup)
+            grid, threadgroup = self._counted(threadgroups, grid, threadgroup)
         return self.launch(
             ordered,
             grid,
@@ -211,7 +211,7 @@ class Kernel(_native.Calls):
     if TYPE_CHECKING:
         __call__ = call
 
-    def ordered(
+    def _ordered(
         self,
         values: Sequence[Any],
         named: Mapping[str, Any],
@@ -224,7 +224,7 @@ class Kernel(_native.Calls):
             )
         return values, threadgroup_memory
 
-    def counted(self, threadgroups: Any, grid: Any, threadgroup: Any) -> tuple[Size, Size]:
+    def _counted(self, threadgroups: Any, grid: Any, threadgroup: Any) -> tuple[Size, Size]:
         """The grid of so many threadgroups, and the threadgroup."""
         if grid is not None or threadgroup is None:
             raise LaunchError(
@@ -276,11 +276,11 @@ class Kernel(_native.Calls):
         check: str,
     ) -> tuple[Callable[[], None], Any]:
         """A launch with everything checked and bound, and what the call returns."""
-        launch = self.prepare(values, grid, threadgroup, threadgroup_memory)
+        launch = self._prepare(values, grid, threadgroup, threadgroup_memory)
         bindings, lengths = launch.bindings, launch.threadgroup_memory
         grid, threadgroup = launch.grid, launch.threadgroup
         if check:
-            checked = self.checked(check)
+            checked = self._checked(check)
             run = partial(
                 checked.launch, bindings, lengths, grid, threadgroup, launch.fresh, timeout
             )
@@ -290,7 +290,7 @@ class Kernel(_native.Calls):
         run = partial(self._pipeline.launch, bindings, lengths, grid, threadgroup, timeout)
         return run, launch.results
 
-    def prepare(
+    def _prepare(
         self,
         values: Sequence[Any],
         grid: Any,
@@ -361,7 +361,7 @@ class Kernel(_native.Calls):
         if note not in self.report.notes:
             self.report.notes.append(note)
 
-    def checked(self, checks: str) -> Any:
+    def _checked(self, checks: str) -> Any:
         """The pipeline with checks, which the software device has."""
         checked = getattr(self._pipeline, "checked", None)
         if checked is None:

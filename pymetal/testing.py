@@ -144,12 +144,12 @@ def assert_matches(
         kernel = library.kernel(function, constants)
     number = -1
     for number, case in enumerate(_cases(cases, sizes, seed)):
-        _check(_Run(kernel, case, f"case {number}"), reference, gamma_of(arithmetic, roundings))
+        _check(_Run(kernel, case, f"case {number}"), reference, _relative(arithmetic, roundings))
     if number < 0:
         raise ArgumentError(f"{kernel.name}: there are no cases, so nothing was compared")
 
 
-def gamma_of(arithmetic: Any, roundings: float) -> Callable[[int], float]:
+def _relative(arithmetic: Any, roundings: float) -> Callable[[int], float]:
     """The relative error of a sum of so many terms."""
     return lambda terms: gamma(roundings + terms, arithmetic)
 
@@ -174,7 +174,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         case = self.case
-        values, self.memory = self.kernel.ordered(case.values, case.named, case.threadgroup_memory)
+        values, self.memory = self.kernel._ordered(case.values, case.named, case.threadgroup_memory)
         self.arguments = dict(zip(self.kernel.arguments, values, strict=True))
         if case.label:
             self.name += f" ({case.label})"
@@ -220,7 +220,7 @@ class _Run:
         case = self.case
         if case.threadgroups is None:
             return case.grid, case.threadgroup
-        return self.kernel.counted(case.threadgroups, case.grid, case.threadgroup)
+        return self.kernel._counted(case.threadgroups, case.grid, case.threadgroup)
 
     def writer(self, argument: Argument, offset: int) -> str:
         """Who wrote a byte of a result, in words; "" where nobody can tell."""
@@ -228,11 +228,11 @@ class _Run:
             return "run it on device cpu to see which thread wrote it"
         from pymetal.cpu.checks.writer import last_writer
 
-        launch = self.kernel.prepare(self.values(), *self.geometry(), self.memory)
+        launch = self.kernel._prepare(self.values(), *self.geometry(), self.memory)
         sizes: tuple[Size, Size] = (launch.grid, launch.threadgroup)
         try:
             party, where = last_writer(
-                self.kernel.checked("checks"),
+                self.kernel._checked("checks"),
                 launch.bindings,
                 launch.threadgroup_memory,
                 *sizes,

@@ -130,10 +130,10 @@ def bench(
     for name, value in (("warmup_seconds", warmup_seconds), ("seconds", seconds)):
         if not (math.isfinite(value) and value >= 0):
             raise ArgumentError(f"{name} is {value}, not a number of seconds")
-    ordered, memory = kernel.ordered(values, named, threadgroup_memory)
+    ordered, memory = kernel._ordered(values, named, threadgroup_memory)
     if threadgroups is not None:
-        grid, threadgroup = kernel.counted(threadgroups, grid, threadgroup)
-    bindings = kernel.prepare(ordered, grid, threadgroup, memory).bindings
+        grid, threadgroup = kernel._counted(threadgroups, grid, threadgroup)
+    bindings = kernel._prepare(ordered, grid, threadgroup, memory).bindings
     bound = [
         binding.array if isinstance(value, output) else value
         for binding, value in zip(bindings, ordered, strict=True)
