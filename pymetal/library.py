@@ -147,7 +147,7 @@ def compile(
     language_version
         (major, minor) of the Metal language; None for the newest known.
     enable_logging
-        What kernels log with `os_log` goes to the logger `pymetal.kernels`. On a GPU from
+        What kernels log with `os_log` goes to the logger `pymetal.kernel`. On a GPU from
         macOS 15 on.
 
     Raises

@@ -1,7 +1,7 @@
 """What kernels log (`os_log` of <metal_logging>) to Python's `logging`.
 
 Messages arrive when their launch is over, in the order in which threads wrote them, as records of
-the logger "pymetal.kernels" with the fields `kernel`, `thread_position_in_grid`,
+the logger "pymetal.kernel" with the fields `kernel`, `thread_position_in_grid`,
 `subsystem` and `category`. A launch keeps a bounded number; the others are counted in a warning.
 """
 
@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 
-LOGGER = "pymetal.kernels"
+LOGGER = "pymetal.kernel"
 # metal::log_type: debug, info, default, error, fault.
 _LEVELS = (logging.DEBUG, logging.INFO, logging.INFO, logging.ERROR, logging.CRITICAL)
 # %[flags][width][.precision][vN][length]conversion (Metal Shading Language Specification, 6.19).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -361,3 +363,29 @@ def test_the_environment_is_heeded_by_warm_calls_too(library, monkeypatch):
             with pytest.raises(pymetal.DeviceError, match=f"{variable} is 'nonsense'"):
                 call()
         np.testing.assert_array_equal(call(), X)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is asked of Linux")
+def test_many_launches_take_no_memory(library):
+    """bench/launch.py prints the figure for a million."""
+
+    def launch(times: int) -> None:
+        for _ in range(times):
+            library.scale(output(8), X, 2.0, 8, grid=8, threadgroup=8)
+            library.scale(out, x=X, factor=2.0, n=8, grid=8)  # by name: cold
+        with queue.batch():
+            for _ in range(times):
+                library.scale(out, X, 2.0, 8, grid=8, threadgroup=8, queue=queue)
+        queue.wait()
+
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    out = pymetal.zeros(8)
+    with pymetal.Queue() as queue:
+        launch(1000)
+        before = pages()
+        for _ in range(5):
+            launch(1000)
+        # 15,000 launches that each kept as little as a pointer would be 30 pages; noise is less.
+        assert pages() - before < 256  # 1 MiB, or 70 bytes a launch

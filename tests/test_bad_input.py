@@ -57,50 +57,81 @@ ENORMOUS = np.lib.stride_tricks.as_strided(
 )
 
 
+# What a call may say wrong, however it is made.
+WRONG = [
+    ({"inputs": (X.astype(int), 3)}, ArgumentError, "argument 'x'.*got an array of int64"),
+    ({"inputs": (X.astype(float), 3)}, ArgumentError, r"x\.astype\(np\.float32\)"),
+    ({"inputs": (X.astype(np.float16), 3)}, ArgumentError, "got an array of float16"),
+    ({"inputs": (X, np.zeros(2, np.uint32))}, ArgumentError, "'n'.*exactly one uint"),
+    ({"inputs": (X, np.zeros(1, np.int32))}, ArgumentError, "'n'.*got an array of int32"),
+    ({"inputs": (X, 2**32)}, ArgumentError, "4294967296 is out of range: uint holds 0 to"),
+    ({"inputs": (X, -1)}, ArgumentError, "-1 is out of range"),
+    ({"inputs": (X, 3.0)}, ArgumentError, "got float 3.0 for uint; pass an int"),
+    ({"inputs": (X, "3")}, ArgumentError, "got str, expected a number"),
+    ({"inputs": (3, X)}, ArgumentError, "'x'.*pass a NumPy array, got int 3"),
+    ({"inputs": (list(X), 3)}, ArgumentError, "pass a NumPy array, got list"),
+    ({"inputs": (STRIDED, 3)}, ArgumentError, r"np\.ascontiguousarray\(x\)"),
+    ({"inputs": (X.astype(object), 3)}, ArgumentError, "object array"),
+    ({"inputs": (X.astype(complex), 3)}, ArgumentError, "no complex type"),
+    ({"inputs": (X.astype(str), 3)}, ArgumentError, "array of strings"),
+    ({"inputs": (X.astype(">f4"), 3)}, ArgumentError, "big-endian"),
+    ({"inputs": (X[:0], 3)}, ArgumentError, "is empty"),
+    ({"inputs": (ENORMOUS, 3)}, ArgumentError, "the device allows"),
+    ({"grid": 0}, LaunchError, "grid 0: each dimension must be at least 1"),
+    ({"grid": (64, -1)}, LaunchError, "grid .*at least 1"),
+    ({"grid": None}, LaunchError, "grid is missing"),
+    ({"grid": 2**32}, LaunchError, "at most 4294967295"),
+    ({"threadgroup": 0}, LaunchError, "threadgroup 0: each dimension"),
+    ({"threadgroup": (1, -2)}, LaunchError, "at least 1"),
+    ({"threadgroup": (1024, 2)}, LaunchError, r"is 2048 threads; .*allows 1024. Try \(1024, 1"),
+    ({"memory": 0}, LaunchError, "Try 16"),
+    ({"memory": -16}, LaunchError, "Try 16"),
+    ({"memory": 1 << 30}, LaunchError, "bytes of threadgroup memory"),
+    ({"threadgroup_memory": None}, LaunchError, r"pass threadgroup_memory=\{0: bytes\}"),
+    ({"shape": -64}, ArgumentError, "negative"),
+    ({"shape": (1 << 60, 1 << 60)}, ArgumentError, "the device allows"),
+    ({"shape": 0}, ArgumentError, "is empty"),
+]
+
+
 @pytest.mark.parametrize(
     ("facts", "kind", "words"),
     [
         ({"inputs": ()}, ArgumentError, r"takes 2 inputs \(x, n\) beside its output, got 0"),
         ({"inputs": (X,)}, ArgumentError, "got 1"),
         ({"inputs": (X, 3, 4)}, ArgumentError, "got 3"),
-        ({"inputs": (X.astype(int), 3)}, ArgumentError, "argument 'x'.*got an array of int64"),
-        ({"inputs": (X.astype(float), 3)}, ArgumentError, r"x\.astype\(np\.float32\)"),
-        ({"inputs": (X.astype(np.float16), 3)}, ArgumentError, "got an array of float16"),
-        ({"inputs": (X, np.zeros(2, np.uint32))}, ArgumentError, "'n'.*exactly one uint"),
-        ({"inputs": (X, np.zeros(1, np.int32))}, ArgumentError, "'n'.*got an array of int32"),
-        ({"inputs": (X, 2**32)}, ArgumentError, "4294967296 is out of range: uint holds 0 to"),
-        ({"inputs": (X, -1)}, ArgumentError, "-1 is out of range"),
-        ({"inputs": (X, 3.0)}, ArgumentError, "got float 3.0 for uint; pass an int"),
-        ({"inputs": (X, "3")}, ArgumentError, "got str, expected a number"),
-        ({"inputs": (3, X)}, ArgumentError, "'x'.*pass a NumPy array, got int 3"),
-        ({"inputs": (list(X), 3)}, ArgumentError, "pass a NumPy array, got list"),
-        ({"inputs": (STRIDED, 3)}, ArgumentError, r"np\.ascontiguousarray\(x\)"),
-        ({"inputs": (X.astype(object), 3)}, ArgumentError, "object array"),
-        ({"inputs": (X.astype(complex), 3)}, ArgumentError, "no complex type"),
-        ({"inputs": (X.astype(str), 3)}, ArgumentError, "array of strings"),
-        ({"inputs": (X.astype(">f4"), 3)}, ArgumentError, "big-endian"),
-        ({"inputs": (X[:0], 3)}, ArgumentError, "is empty"),
-        ({"inputs": (ENORMOUS, 3)}, ArgumentError, "the device allows"),
-        ({"grid": 0}, LaunchError, "grid 0: each dimension must be at least 1"),
-        ({"grid": (64, -1)}, LaunchError, "grid .*at least 1"),
-        ({"grid": None}, LaunchError, "grid is missing"),
-        ({"grid": 2**32}, LaunchError, "at most 4294967295"),
-        ({"threadgroup": 0}, LaunchError, "threadgroup 0: each dimension"),
-        ({"threadgroup": (1, -2)}, LaunchError, "at least 1"),
-        ({"threadgroup": (1024, 2)}, LaunchError, r"is 2048 threads; .*allows 1024. Try \(1024, 1"),
-        ({"memory": 0}, LaunchError, "Try 16"),
-        ({"memory": -16}, LaunchError, "Try 16"),
-        ({"memory": 1 << 30}, LaunchError, "bytes of threadgroup memory"),
-        ({"threadgroup_memory": None}, LaunchError, r"pass threadgroup_memory=\{0: bytes\}"),
-        ({"shape": -64}, ArgumentError, "negative"),
-        ({"shape": (1 << 60, 1 << 60)}, ArgumentError, "the device allows"),
-        ({"shape": 0}, ArgumentError, "is empty"),
         ({"device": "gpu"}, pymetal.DeviceError, "no device 'gpu'; there are .*cpu"),
+        *WRONG,
     ],
 )
 def test_wrong_values_are_refused(device, facts, kind, words):
     with pytest.raises(kind, match=words):
         add(**{"device": device, **facts})
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return {name: pymetal.compile(ADD, device=name).add for name in pymetal.device_names()}
+
+
+@pytest.mark.parametrize("queued", [False, True])
+@pytest.mark.parametrize(("facts", "kind", "words"), WRONG)
+def test_a_kernel_refuses_them_too_and_a_queue_at_once(
+    device, compiled, facts, kind, words, queued
+):
+    call = {"inputs": (X, 3), "shape": 64, "grid": 64, "threadgroup": 32, "memory": 16, **facts}
+    memory = call.get("threadgroup_memory", {0: call["memory"]})
+    with pymetal.Queue() as queue:
+        with pytest.raises(kind, match=words):
+            compiled[device](
+                pymetal.output(call["shape"]),
+                *call["inputs"],
+                grid=call["grid"],
+                threadgroup=call["threadgroup"],
+                threadgroup_memory=memory,
+                queue=queue if queued else None,
+            )
+        assert queue.wait() == []
 
 
 def test_an_unknown_kernel_tells_where_it_was_looked_for(device, kernels):

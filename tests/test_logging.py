@@ -25,7 +25,7 @@ def compile_body(body: str, **options):
 
 @pytest.fixture
 def log(caplog):
-    with caplog.at_level(logging.DEBUG, "pymetal.kernels"):
+    with caplog.at_level(logging.DEBUG, "pymetal.kernel"):
         yield caplog
 
 

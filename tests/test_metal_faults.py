@@ -242,7 +242,7 @@ def test_what_kernels_log_reaches_logging(double, caplog):
 
     scale = pymetal.compile(SCALE, enable_logging=True, device=open_device())["scale"]
     double.fault("log", 4, "element 7 is not finite")
-    with caplog.at_level(logging.DEBUG, "pymetal.kernels"):
+    with caplog.at_level(logging.DEBUG, "pymetal.kernel"):
         check_works(scale)
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "element 7 is not finite")

@@ -33,7 +33,7 @@ _LOG_LEVELS = {
     4: logging.ERROR,
     5: logging.CRITICAL,
 }
-_kernel_log = logging.getLogger("pymetal.kernels")
+_kernel_log = logging.getLogger("pymetal.kernel")
 _is_forked_child = False
 
 
@@ -170,7 +170,7 @@ class MetalDevice:
             raise error_of(failure, function.name) from None
 
     def deliver_log(self) -> None:
-        """Hand what kernels logged to the logger `pymetal.kernels`."""
+        """Hand what kernels logged to the logger `pymetal.kernel`."""
         for message in self._native.take_log():
             _kernel_log.log(
                 _LOG_LEVELS.get(message.level, logging.INFO),
