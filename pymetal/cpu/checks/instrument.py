@@ -8,15 +8,13 @@ how, and at which line; the native side knows sites by number.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from pymetal.air import ir
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.instruction import call
-from pymetal.air.ir.layout import Layout
 from pymetal.air.ir.types import (
     DOUBLE,
-    I8,
     I32,
     I64,
     PTR,
@@ -26,42 +24,15 @@ from pymetal.air.ir.types import (
     Type,
     VectorType,
 )
-from pymetal.air.ir.values import Constant, Expression, Global, Local, Value
+from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.air.ir.values import integer_constant as integer
-from pymetal.air.normalise import THREADGROUP_SECTION
 from pymetal.air.wrapper import Parameter
+from pymetal.cpu.checks.arithmetic import Arithmetic
 from pymetal.cpu.checks.locations import Locations, Place
+from pymetal.cpu.checks.objects import MEMSET, Object, Objects
 from pymetal.cpu.checks.runtime import DECLARATIONS
-from pymetal.cpu.checks.sites import ARGUMENT, BUFFER, STACK, UNKNOWN, VARIABLE, Site
+from pymetal.cpu.checks.sites import BUFFER, STACK, UNKNOWN, Site
 from pymetal.cpu.intrinsics import Barrier, CrossLane, Matrix, meaning
-
-
-@dataclass
-class _Object:
-    """What a pointer was made from; `base` is None where that is not known."""
-
-    space: int = UNKNOWN
-    index: int = 0
-    size_bytes: int = 0
-    base: Value | None = None
-    name: str = ""
-    shadow: Value | None = None
-
-
-_MEMSET = "llvm.memset.p0.i64"
-_ARITHMETIC = """
-declare void @pymetal_check_shift(i64, i32, i32) nounwind
-declare void @pymetal_check_conversion(double, double, double, i32) nounwind
-"""
-_NUMBER = r"(?:%[-\w.$]+|%\"[^\"]*\"|-?\d+)"
-_SHIFT = re.compile(
-    r"^  %\S+ = (?:shl|lshr|ashr) (?:(?:nuw|nsw|exact) )*(<(\d+) x )?i(\d+)>? "
-    r"(?:[^,\n<]+|<[^>\n]*>|splat \([^)]*\)), (%[-\w.$]+|-?\d+)((?:, !\w+ !\d+)*)$",
-    re.M,
-)
-_CONVERT = re.compile(
-    r"^  %\S+ = fpto([su])i (half|bfloat|float) (%[-\w.$]+) to i(\d+)((?:, !\w+ !\d+)*)$", re.M
-)
 
 
 class Instrumentation:
@@ -72,59 +43,9 @@ class Instrumentation:
         self.sites: list[Site] = []
         self.barriers: dict[int, Place] = {}
 
-    # --- arithmetic, while LLVM's own instructions stand for it -----------------------------------
-
     def arithmetic(self, text: str) -> str:
-        """Check shift counts and conversions to integers."""
-        text = _CONVERT.sub(self._conversion, _SHIFT.sub(self._shift, text))
-        at = text.find("\nattributes #")
-        return text[:at] + _ARITHMETIC + text[at:] if at >= 0 else text + _ARITHMETIC
-
-    def _site_of(self, what: str, name: str = "") -> int:
-        self.sites.append(Site(what, Place(), name=name))  # its place is known when all is inlined
-        return len(self.sites) - 1
-
-    def _shift(self, match: re.Match[str]) -> str:
-        vector, lanes, bits, count, rest = match.groups()
-        width = int(bits)
-        if not count.startswith("%") and (vector or 0 <= int(count) < width):
-            return match[0]
-        site = self._site_of("shift")
-        lines = []
-        for lane in range(int(lanes or 1)):
-            value = count
-            if vector:
-                value = f"%pymetal.s{site}.{lane}"
-                lines.append(
-                    f"  {value} = extractelement {vector}i{width}> {count}, i32 {lane}{rest}"
-                )
-            if width < 64:
-                wide = f"%pymetal.w{site}.{lane}"
-                lines.append(f"  {wide} = zext i{width} {value} to i64{rest}")
-                value = wide
-            lines.append(
-                f"  call void @pymetal_check_shift(i64 {value}, i32 {width}, i32 {site}){rest}"
-            )
-        return "\n".join([*lines, match[0]])
-
-    def _conversion(self, match: re.Match[str]) -> str:
-        sign, source, value, bits, rest = match.groups()
-        width = int(bits)
-        if width < 8:
-            return match[0]
-        low = -(2 ** (width - 1)) if sign == "s" else 0
-        high = 2 ** (width - 1 if sign == "s" else width) - 1
-        if width == 64:
-            high -= 1023 if sign == "s" else 2047  # the nearest double below
-        site = self._site_of("conversion", name=("int" if sign == "s" else "uint") + bits)
-        wide = f"%pymetal.d{site}"
-        return (
-            f"  {wide} = fpext {source} {value} to double{rest}\n"
-            f"  call void @pymetal_check_conversion(double {wide}, double {float(low)!r}, "
-            f"double {float(high)!r}, i32 {site}){rest}\n{match[0]}"
-        )
-
-    # --- memory -----------------------------------------------------------------------------------
+        """Check shift counts and conversions to integers, while LLVM's own stand for them."""
+        return Arithmetic(self.sites).checked(text)
 
     def memory(self, text: str, name: str, parameters: tuple[Parameter, ...]) -> str:
         """Check every access and barrier of `@name`; debug information goes."""
@@ -138,9 +59,7 @@ class Instrumentation:
         for instruction in function.instructions:
             instruction.metadata = []
         module.metadata.clear()
-        clear = (
-            "" if _MEMSET in module.functions else f"declare void @{_MEMSET}(ptr, i8, i64, i1)\n"
-        )
+        clear = "" if MEMSET in module.functions else f"declare void @{MEMSET}(ptr, i8, i64, i1)\n"
         return f"{module}\n{clear}{DECLARATIONS}"
 
 
@@ -151,25 +70,24 @@ class _Pass:
     function: Function
     parameters: tuple[Parameter, ...]
     locations: Locations
-    objects: dict[str, _Object] = field(default_factory=dict)
 
     def run(self) -> None:
-        self.layout = Layout(self.module.types)
-        self.defined = {i.name: i for i in self.function.instructions if i.name}
+        self.objects = Objects(self.module, self.function)
+        self.layout = self.objects.layout
         self.written: set[int] = set()
-        self._parameters()
-        head = self._private_arrays()
+        self.objects.parameters(self.parameters)
+        head = self.objects.private_arrays()
         accesses = [i for i in self.function.instructions if self._writes(i)]
         unknown = False
         for i in accesses:
-            found = self._object(self._pointer(i))
+            found = self.objects.of(self._pointer(i))
             unknown = unknown or found.space == UNKNOWN
             if found.space == BUFFER:
                 self.written.add(found.index)
         self.limits: dict[int, Local] = {}
         if not unknown:
             for p in self.parameters:
-                slot = self.objects[p.name].index if p.role == "buffer" else -1
+                slot = self.objects.known[p.name].index if p.role == "buffer" else -1
                 if slot >= 0 and slot not in self.written:
                     limit = call(
                         self.function.fresh("limit"),
@@ -188,99 +106,6 @@ class _Pass:
         at = next((k for k, i in enumerate(first) if i.opcode != "alloca"), 0)
         first[at:at] = head
 
-    # what pointers were made from
-
-    def _parameters(self) -> None:
-        slots = {"buffer": 0, "threadgroup": 0}
-        for p in self.parameters:
-            value = Local(PTR, p.name)
-            if p.role == "buffer":
-                self.objects[p.name] = _Object(BUFFER, slots["buffer"], base=value)
-                slots["buffer"] += 1
-            elif p.role == "threadgroup":
-                self.objects[p.name] = _Object(ARGUMENT, slots["threadgroup"], base=value)
-                slots["threadgroup"] += 1
-
-    def _private_arrays(self) -> list[Instruction]:
-        """Give every private array a shadow that tells which of its bytes were written."""
-        head: list[Instruction] = []
-        for block in self.function.blocks:
-            for i in list(block.instructions):
-                if i.opcode != "alloca" or i.source_type is None:
-                    continue
-                size = self.layout.size(i.source_type)
-                shadow = Instruction(
-                    "alloca",
-                    self.function.fresh("shadow"),
-                    PTR,
-                    [integer(I64, size)],
-                    source_type=I8,
-                    align=8,
-                )
-                block.instructions.insert(block.instructions.index(i), shadow)
-                clear = call(
-                    "",
-                    VOID,
-                    _MEMSET,
-                    [
-                        shadow.result,
-                        integer(I8, 0),
-                        integer(I64, size),
-                        Constant(IntegerType(1), "false"),
-                    ],
-                )
-                head.append(clear)
-                name = re.sub(r"(\.i\d*|\.addr|\.sroa\S*|\.\d+)+$", "", i.name.strip('"'))
-                self.objects[i.name] = _Object(STACK, 0, size, i.result, name, shadow.result)
-        return head
-
-    def _object(self, pointer: Value) -> _Object:
-        found: dict[int, _Object] = {}
-        waiting, seen = [pointer], set()
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, Expression) and value.opcode in ("getelementptr", "bitcast"):
-                waiting.append(value.operands[0])
-                continue
-            if isinstance(value, Global):
-                known = self._global(value)
-                found[id(known)] = known
-                continue
-            if not isinstance(value, Local):
-                return _Object()
-            if value.name in seen:
-                continue
-            seen.add(value.name)
-            if value.name in self.objects:
-                known = self.objects[value.name]
-                found[id(known)] = known
-                continue
-            i = self.defined.get(value.name)
-            if i is None:
-                return _Object()
-            if i.opcode in ("getelementptr", "bitcast", "freeze", "addrspacecast"):
-                waiting.append(i.operands[0])
-            elif i.opcode == "phi":
-                waiting += i.operands
-            elif i.opcode == "select":
-                waiting += i.operands[1:]
-            else:
-                return _Object()
-        return next(iter(found.values())) if len(found) == 1 else _Object()
-
-    def _global(self, value: Global) -> _Object:
-        if value.name not in self.objects:
-            variable = self.module.globals.get(value.name)
-            known = _Object()
-            if variable is not None:
-                size = self.layout.size(variable.value_type)
-                shared = variable.section == THREADGROUP_SECTION
-                known = _Object(
-                    VARIABLE if shared else STACK, 0, size, value, _plain_name(value.name)
-                )
-            self.objects[value.name] = known
-        return self.objects[value.name]
-
     # checks
 
     def _place(self, i: Instruction) -> Place:
@@ -289,7 +114,7 @@ class _Pass:
                 return self.locations.place(node)
         return Place()
 
-    def _site(self, i: Instruction, what: str, found: _Object, **facts: object) -> Value:
+    def _site(self, i: Instruction, what: str, found: Object, **facts: object) -> Value:
         site = Site(
             what,
             self._place(i),
@@ -350,7 +175,7 @@ class _Pass:
         if isinstance(type_, VectorType):
             size = unit * type_.count
         atomic = atomic or bool(i.ordering)
-        found = self._object(i.operands[operand])
+        found = self.objects.of(i.operands[operand])
         align = max(i.align, 1)
         site = self._site(
             i,
@@ -373,7 +198,7 @@ class _Pass:
     def _checked(
         self,
         address: Value,
-        found: _Object,
+        found: Object,
         site: Value,
         size: int,
         align: int,
@@ -424,7 +249,7 @@ class _Pass:
             if not isinstance(size, Constant):
                 return
             for operand in (0,) if "memset" in name else (1, 0):
-                found = self._object(i.operands[operand])
+                found = self.objects.of(i.operands[operand])
                 writes = operand == 0
                 site = self._site(
                     i,
@@ -458,7 +283,7 @@ class _Pass:
     def _matrix(self, i: Instruction, what: Matrix, out: list[Instruction]) -> None:
         store = what.operation == "store"
         pointer, stride, origin, transpose = i.operands[1:] if store else i.operands
-        found = self._object(pointer)
+        found = self.objects.of(pointer)
         unit = 4 if what.llvm_type == "float" else 2
         site = self._site(
             i,
@@ -496,7 +321,7 @@ class _Pass:
         operands = [o for o in i.operands if isinstance(o.type, FloatType)][:3]
         if not arithmetic or not isinstance(i.type, FloatType) or not operands:
             return
-        site = self._site(i, "float", _Object())
+        site = self._site(i, "float", Object())
         wide: list[Value] = []
         for value in (i.result, *operands, *operands[:1] * (3 - len(operands))):
             if value.type.text != "double":
@@ -505,14 +330,3 @@ class _Pass:
                 value = cast.result
             wide.append(value)
         out.append(call("", VOID, "pymetal_check_finite", [*wide, site]))
-
-
-def _plain_name(symbol: str) -> str:
-    """The last name in a mangled symbol: `_ZZ1fvE4tile` -> "tile"."""
-    end = re.sub(r"(?:_\d*|\.\d+)+$", "", symbol.strip('"')).removesuffix("E")
-    for length in re.finditer(r"\d+", end):
-        for start in range(length.start(), length.end()):
-            name = end[length.end() :]
-            if int(end[start : length.end()]) == len(name):
-                return name
-    return end

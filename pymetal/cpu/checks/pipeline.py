@@ -280,17 +280,20 @@ class _Run:
         x, y, z = fault.threadgroup_position_in_grid
         group = x + self.groups[0] * (y + self.groups[1] * z)
         place = self.pipeline._barriers.get(fault.site, Place())
-        text = f"{threads(fault.waiting)} of the threadgroup wait at this barrier"
+        here, there = fault.waiting, fault.elsewhere
+        other = self.pipeline._barriers.get(fault.elsewhere_site, Place())
+        if there and other.line < place.line:  # as the source has them
+            place, other, here, there = other, place, there, here
+        text = f"{threads(here)} of the threadgroup wait at this barrier"
         second = None
-        if fault.elsewhere:
-            other = self.pipeline._barriers.get(fault.elsewhere_site, Place())
+        if there:
             where = f"at line {other.line}" if other.line else "another"
-            text += f", {threads(fault.elsewhere)} at the one {where}"
-            second = self.party(fault.elsewhere[0], group, "waits", other.line)
+            text += f", {threads(there)} at the one {where}"
+            second = self.party(there[0], group, "waits", other.line)
         if fault.absent:
             text += f", {threads(fault.absent)} never come"
             second = second or self.party(fault.absent[0], group)
-        first = self.party(fault.waiting[0], group) if fault.waiting else None
+        first = self.party(here[0], group) if here else None
         return self._make("divergent-barrier", text, place, first=first, second=second)
 
     def unwritten(self, checks: _native.Checks, outputs: Collection[int]) -> list[Report]:

@@ -1,0 +1,147 @@
+"""What a pointer was made from: a buffer, threadgroup memory or a private array."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from pymetal.air.ir import Function, Instruction, Module
+from pymetal.air.ir.instruction import call
+from pymetal.air.ir.layout import Layout
+from pymetal.air.ir.types import I8, I64, PTR, VOID, IntegerType
+from pymetal.air.ir.values import Constant, Expression, Global, Local, Value
+from pymetal.air.ir.values import integer_constant as integer
+from pymetal.air.normalise import THREADGROUP_SECTION
+from pymetal.air.wrapper import Parameter
+from pymetal.cpu.checks.sites import ARGUMENT, BUFFER, STACK, UNKNOWN, VARIABLE
+
+MEMSET = "llvm.memset.p0.i64"
+
+
+@dataclass
+class Object:
+    """What a pointer was made from; `base` is None where that is not known."""
+
+    space: int = UNKNOWN
+    index: int = 0
+    size_bytes: int = 0
+    base: Value | None = None
+    name: str = ""
+    shadow: Value | None = None
+
+
+@dataclass
+class Objects:
+    """The memory that one function may access, by the names of what points to its start."""
+
+    module: Module
+    function: Function
+    known: dict[str, Object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.layout = Layout(self.module.types)
+        self.defined = {i.name: i for i in self.function.instructions if i.name}
+
+    def parameters(self, parameters: tuple[Parameter, ...]) -> None:
+        """Buffers and threadgroup arguments, numbered in their order."""
+        slots = {"buffer": 0, "threadgroup": 0}
+        for p in parameters:
+            value = Local(PTR, p.name)
+            if p.role == "buffer":
+                self.known[p.name] = Object(BUFFER, slots["buffer"], base=value)
+                slots["buffer"] += 1
+            elif p.role == "threadgroup":
+                self.known[p.name] = Object(ARGUMENT, slots["threadgroup"], base=value)
+                slots["threadgroup"] += 1
+
+    def private_arrays(self) -> list[Instruction]:
+        """Give every private array a shadow that tells which of its bytes were written."""
+        head: list[Instruction] = []
+        for block in self.function.blocks:
+            for i in list(block.instructions):
+                if i.opcode != "alloca" or i.source_type is None:
+                    continue
+                size = self.layout.size(i.source_type)
+                shadow = Instruction(
+                    "alloca",
+                    self.function.fresh("shadow"),
+                    PTR,
+                    [integer(I64, size)],
+                    source_type=I8,
+                    align=8,
+                )
+                block.instructions.insert(block.instructions.index(i), shadow)
+                clear = call(
+                    "",
+                    VOID,
+                    MEMSET,
+                    [
+                        shadow.result,
+                        integer(I8, 0),
+                        integer(I64, size),
+                        Constant(IntegerType(1), "false"),
+                    ],
+                )
+                head.append(clear)
+                name = re.sub(r"(\.i\d*|\.addr|\.sroa\S*|\.\d+)+$", "", i.name.strip('"'))
+                self.known[i.name] = Object(STACK, 0, size, i.result, name, shadow.result)
+        return head
+
+    def of(self, pointer: Value) -> Object:
+        """What the pointer was made from, if the code shows it and it is one thing."""
+        found: dict[int, Object] = {}
+        waiting, seen = [pointer], set()
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Expression) and value.opcode in ("getelementptr", "bitcast"):
+                waiting.append(value.operands[0])
+                continue
+            if isinstance(value, Global):
+                known = self._global(value)
+                found[id(known)] = known
+                continue
+            if not isinstance(value, Local):
+                return Object()
+            if value.name in seen:
+                continue
+            seen.add(value.name)
+            if value.name in self.known:
+                known = self.known[value.name]
+                found[id(known)] = known
+                continue
+            i = self.defined.get(value.name)
+            if i is None:
+                return Object()
+            if i.opcode in ("getelementptr", "bitcast", "freeze", "addrspacecast"):
+                waiting.append(i.operands[0])
+            elif i.opcode == "phi":
+                waiting += i.operands
+            elif i.opcode == "select":
+                waiting += i.operands[1:]
+            else:
+                return Object()
+        return next(iter(found.values())) if len(found) == 1 else Object()
+
+    def _global(self, value: Global) -> Object:
+        if value.name not in self.known:
+            variable = self.module.globals.get(value.name)
+            known = Object()
+            if variable is not None:
+                size = self.layout.size(variable.value_type)
+                shared = variable.section == THREADGROUP_SECTION
+                known = Object(
+                    VARIABLE if shared else STACK, 0, size, value, _plain_name(value.name)
+                )
+            self.known[value.name] = known
+        return self.known[value.name]
+
+
+def _plain_name(symbol: str) -> str:
+    """The last name in a mangled symbol: `_ZZ1fvE4tile` -> "tile"."""
+    end = re.sub(r"(?:_\d*|\.\d+)+$", "", symbol.strip('"')).removesuffix("E")
+    for length in re.finditer(r"\d+", end):
+        for start in range(length.start(), length.end()):
+            name = end[length.end() :]
+            if int(end[start : length.end()]) == len(name):
+                return name
+    return end
