@@ -48,16 +48,16 @@ class Pipeline {
         kernel_.flush_subnormals = flush_subnormals;
     }
 
-    std::optional<Fault> launch(const std::vector<uintptr_t>& buffers,
-                                const std::vector<size_t>& threadgroup_arguments,
-                                const std::array<uint32_t, 3>& grid,
-                                const std::array<uint32_t, 3>& threadgroup,
-                                std::optional<double> timeout, Checks* checks) const {
+    std::optional<Fault>
+    launch(const std::vector<uintptr_t>& buffers, const std::vector<size_t>& threadgroup_arguments,
+           const std::array<uint32_t, 3>& grid, const std::array<uint32_t, 3>& threadgroup,
+           std::optional<double> timeout, Checks* checks, uint64_t schedule) const {
         std::vector<void*> addresses;
         addresses.reserve(buffers.size());
         for (const uintptr_t buffer : buffers)
             addresses.push_back(reinterpret_cast<void*>(buffer));
-        return run(std::move(addresses), threadgroup_arguments, grid, threadgroup, timeout, checks);
+        return run(std::move(addresses), threadgroup_arguments, grid, threadgroup, timeout, checks,
+                   schedule);
     }
 
     // `bound` was bound for a route whose launcher this is.
@@ -119,11 +119,10 @@ class Pipeline {
         }
     };
 
-    std::optional<Fault> run(std::vector<void*> addresses,
-                             const std::vector<size_t>& threadgroup_arguments,
-                             const std::array<uint32_t, 3>& grid,
-                             const std::array<uint32_t, 3>& threadgroup,
-                             std::optional<double> timeout, Checks* checks) const {
+    std::optional<Fault>
+    run(std::vector<void*> addresses, const std::vector<size_t>& threadgroup_arguments,
+        const std::array<uint32_t, 3>& grid, const std::array<uint32_t, 3>& threadgroup,
+        std::optional<double> timeout, Checks* checks, uint64_t schedule) const {
         // Threadgroup variables first, then each argument, aligned for any MSL type.
         size_t bytes = threadgroup_bytes_;
         std::vector<uint64_t> offsets;
@@ -139,7 +138,7 @@ class Pipeline {
             const nb::gil_scoped_release release;
             Watch watch(timeout);
             run_released(std::move(addresses), std::move(offsets), bytes, geometry, watch, checks,
-                         outcome);
+                         schedule, outcome);
         }
         return settled(outcome);
     }
@@ -152,12 +151,12 @@ class Pipeline {
         const auto& [x, y, z] = bound.route->grid;
         const auto& [width, height, depth] = bound.route->threadgroup;
         run_released(std::move(addresses), {}, threadgroup_bytes_,
-                     Geometry{{x, y, z}, {width, height, depth}}, watch, nullptr, outcome);
+                     Geometry{{x, y, z}, {width, height, depth}}, watch, nullptr, 0, outcome);
     }
 
     // Called without the GIL.
     void run_released(std::vector<void*> addresses, std::vector<uint64_t> offsets, size_t bytes,
-                      const Geometry& geometry, Watch& watch, Checks* checks,
+                      const Geometry& geometry, Watch& watch, Checks* checks, uint64_t schedule,
                       Outcome& outcome) const {
         // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
         const auto ask = [&outcome] {
@@ -166,6 +165,7 @@ class Pipeline {
         };
         Kernel kernel = kernel_;
         kernel.checks = checks;
+        kernel.schedule = schedule;
         kernel.log = &outcome.log;
         Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
         outcome.fault = launch.run(watch, ask);
@@ -377,10 +377,11 @@ void bind_cpu(nb::module_& module) {
             "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
             "it logs.")
         .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
-             "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(),
+             "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(), "schedule"_a = 0,
              "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
              "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds; "
-             "checks: of instrumented code, begun. "
+             "checks: of instrumented code, begun; schedule: 0 for threads in order, 1 for "
+             "backwards, others seed a random order. "
              "Releases the GIL.")
         .def("launch_bound", &Pipeline::launch_bound, "bound"_a, "timeout"_a = nb::none(),
              "As launch, with what Calls bound for a route that launches this pipeline.")

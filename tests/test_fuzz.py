@@ -1,4 +1,4 @@
-"""Mutants of sources and libraries: a short run of tests/fuzz/fuzzer.py, the same every time."""
+"""Mutants and random launches: a short run of tests/fuzz/fuzzer.py, the same every time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,17 @@ def test_mutants_end_in_typed_errors_or_kernels(kind: str, count: int) -> None:
     bad = {n: what for n, what in results.items() if what.startswith(("crashed", "hung"))}
     assert bad == {}
     assert {"metal": "CompileError", "metallib": "LibraryError"}[kind] in results.values()
+
+
+@pytest.mark.parametrize("mode", ["auto", "reference", "checked"])
+def test_random_launches_end_in_typed_errors_or_work(mode: str) -> None:
+    results = fuzzer.run(f"launch-{mode}", seed=0, first=0, count=128)
+    assert len(results) == 128
+    bad = {n: what for n, what in results.items() if what.startswith(("crashed", "hung"))}
+    assert bad == {}
+    found = set(results.values())
+    assert {"ran", "ArgumentError", "LaunchError"} <= found
+    assert {"checked": "KernelFault checks"}.get(mode, "KernelFault memory") in found
 
 
 def test_a_mutant_is_a_function_of_its_number() -> None:

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 namespace pymetal::cpu {
 
@@ -41,8 +43,18 @@ constexpr uint32_t kDeviceMemory = 1, kThreadgroupMemory = 2; // AIR's mem_flags
 
 } // namespace
 
+Checks::Cells::Cells(size_t count)
+    : count_(count), cells_(static_cast<Cell*>(std::calloc(count, sizeof(Cell))), std::free) {
+    if (count != 0 && cells_ == nullptr)
+        throw std::bad_alloc();
+}
+
 Checks::Checks(std::vector<CheckSite> sites) : sites_(std::move(sites)) {
     threadgroup_unit_ = unit_of(Space::variable, 0);
+    threadgroup_shift_ = static_cast<uint32_t>(std::countr_zero(threadgroup_unit_));
+    for (CheckSite& s : sites_)
+        s.quick = s.space == Space::variable && s.bytes == threadgroup_unit_ && !s.writes &&
+                  !s.atomic && s.bytes <= s.object_bytes;
 }
 
 // The widest unit that no access to the memory splits.
@@ -167,9 +179,34 @@ bool Checks::in_order(uint64_t time, uint32_t other, uint32_t self, bool device)
            (other / kLanes == self / kLanes && time < met_[self / kLanes]);
 }
 
-void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const CheckReport& where,
-                   const char* memory, uint32_t unit, uint64_t value, bool has_value) {
-    const CheckSite& s = sites_[site];
+CheckReport Checks::found(CheckReport::Kind kind, const Access& where) const {
+    CheckReport report{};
+    report.kind = kind;
+    report.site = where.site;
+    report.space = where.space;
+    report.index = where.index;
+    report.offset = where.offset;
+    report.object_bytes = where.object_bytes;
+    report.thread = thread();
+    report.threadgroup = threadgroup_;
+    report.value = where.value;
+    report.has_value = where.has_value;
+    return report;
+}
+
+void Checks::race(const Access& where, uint64_t stamp, uint32_t other, bool wrote) {
+    CheckReport report = found(CheckReport::Kind::race, where);
+    report.has_other = true;
+    report.other_wrote = wrote;
+    report.other_thread = other;
+    report.other_threadgroup = threadgroup_at(Stamp::time(stamp));
+    report.other_site = wrote ? static_cast<int64_t>(Stamp::site(stamp)) : -1;
+    this->report(report);
+}
+
+void Checks::touch(Cell& cell, const CheckSite& s, bool device, bool undefined, const Access& where,
+                   const char* memory, uint32_t unit) {
+    const uint64_t fence = device ? device_fence_ : threadgroup_fence_;
     const uint32_t self = thread();
     // What an earlier threadgroup left in threadgroup memory is not there for this one.
     if (!device) {
@@ -178,46 +215,30 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
         if (Stamp::time(cell.read) < started_)
             cell.read = 0;
     }
-    if (s.reads && undefined && !Stamp::there(cell.write)) {
-        CheckReport found = where;
-        found.thread = self;
-        found.kind = CheckReport::Kind::uninitialised;
-        report(found);
-    }
-    const auto race = [&](uint64_t stamp, uint32_t other, bool wrote) {
-        CheckReport found = where;
-        found.thread = self;
-        found.kind = CheckReport::Kind::race;
-        found.has_other = true;
-        found.other_wrote = wrote;
-        found.other_thread = other;
-        found.other_threadgroup = threadgroup_at(Stamp::time(stamp));
-        found.other_site = wrote ? static_cast<int64_t>(Stamp::site(stamp)) : -1;
-        report(found);
-    };
+    if (s.reads && undefined && !Stamp::there(cell.write))
+        report(found(CheckReport::Kind::uninitialised, where));
     const uint64_t write = cell.write;
     if (Stamp::there(write) && !(s.atomic && Stamp::atomic(write)) &&
         !in_order(Stamp::time(write), Stamp::thread(write), self, device)) {
         // Two threads that store the same make no difference.
-        const bool same = s.writes && !s.reads && has_value &&
-                          std::memcmp(memory, &value, std::min<uint32_t>(unit, 8)) == 0;
+        const bool same = s.writes && !s.reads && where.has_value &&
+                          std::memcmp(memory, &where.value, std::min<uint32_t>(unit, 8)) == 0;
         if (!same)
-            race(write, Stamp::thread(write), true);
+            race(where, write, Stamp::thread(write), true);
     } else if (Stamp::there(write) && !s.atomic && Stamp::atomic(write) && Stamp::many(write) &&
-               Stamp::time(write) >= (device ? device_fence_ : threadgroup_fence_))
-        race(write, Stamp::thread(write), true);
+               Stamp::time(write) >= fence)
+        race(where, write, Stamp::thread(write), true);
     const uint64_t read = cell.read;
     if (s.writes && Stamp::there(read) && !(s.atomic && Stamp::atomic(read))) {
         const uint64_t time = Stamp::time(read);
         if (!in_order(time, Stamp::thread(read), self, device))
-            race(read, Stamp::thread(read), false);
+            race(where, read, Stamp::thread(read), false);
         else if (Stamp::many(read) && !in_order(time, Stamp::second(read), self, device))
-            race(read, Stamp::second(read), false);
+            race(where, read, Stamp::second(read), false);
     }
     if (s.reads) {
         const uint64_t mine = Stamp::read(clock_, self, s.atomic);
         const bool foreign = device && Stamp::there(read) && Stamp::time(read) < started_;
-        const uint64_t fence = device ? device_fence_ : threadgroup_fence_;
         if (!Stamp::there(read) || (!foreign && Stamp::time(read) < fence))
             cell.read = mine;
         else if (!foreign && Stamp::thread(read) != self && !Stamp::many(read))
@@ -229,77 +250,60 @@ void Checks::touch(Cell& cell, uint32_t site, bool device, bool undefined, const
     if (!s.writes)
         return;
     const uint64_t time = Stamp::time(write);
-    const uint64_t fence = device ? device_fence_ : threadgroup_fence_;
     const bool unordered = Stamp::there(write) && (time < started_ ? device : time >= fence);
     if (s.atomic && unordered && !Stamp::atomic(write))
         return; // the plain write is what must not meet others
     if (s.atomic && unordered && (Stamp::thread(write) != self || time < started_))
         cell.write |= Stamp::kMany;
     else if (!(s.atomic && unordered && Stamp::many(write)))
-        cell.write = Stamp::write(clock_, self, site, s.atomic);
+        cell.write = Stamp::write(clock_, self, where.site, s.atomic);
+}
+
+bool Checks::is_settled(uint32_t site, const char* address, const char* base) const {
+    const CheckSite& s = sites_[site];
+    const auto offset = static_cast<uint64_t>(address - base);
+    if (!s.quick || offset > s.object_bytes - s.bytes ||
+        (offset & (std::max(s.align, s.bytes) - 1)) != 0)
+        return false;
+    const Cell& cell =
+        threadgroup_cells_[static_cast<uint64_t>(address - memory_) >> threadgroup_shift_];
+    return Stamp::there(cell.write) && Stamp::many(cell.read) &&
+           Stamp::time(cell.write) < threadgroup_fence_ && Stamp::time(cell.write) >= started_ &&
+           Stamp::time(cell.read) >= threadgroup_fence_;
 }
 
 void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, uint64_t value,
                      bool has_value) {
     const CheckSite& s = sites_[site];
-    CheckReport where{};
-    where.site = site;
-    where.space = s.space;
-    where.index = s.index;
-    where.threadgroup = threadgroup_;
-    where.value = value;
-    where.has_value = has_value;
-    where.object_bytes = s.object_bytes;
+    Access where{site, s.space, s.index, 0, s.object_bytes, value, has_value};
     if (s.space == Space::buffer)
         where.object_bytes = buffers_[s.index].bytes;
     else if (s.space == Space::argument)
         where.object_bytes = arguments_[s.index];
-    else if (s.space == Space::unknown) {
-        // A pointer whose making the code does not show: whatever it points into.
-        const auto at = reinterpret_cast<uintptr_t>(address);
-        for (uint32_t i = 0; i < buffers_.size(); ++i)
-            if (at >= buffers_[i].address && at < buffers_[i].address + buffers_[i].bytes) {
-                where.space = Space::buffer;
-                where.index = i;
-                where.object_bytes = buffers_[i].bytes;
-                base = reinterpret_cast<char*>(buffers_[i].address);
-            }
-        if (where.space == Space::unknown && address >= memory_ &&
-            address < memory_ + memory_bytes_) {
-            where.space = Space::variable;
-            where.object_bytes = memory_bytes_;
-            base = memory_;
-        }
-        if (where.space == Space::unknown)
-            return address;
-    }
+    else if (s.space == Space::unknown && !locate(where, address, base))
+        return address;
     where.offset = address - base;
     if (where.offset < 0 || static_cast<uint64_t>(where.offset) > where.object_bytes ||
         bytes > where.object_bytes - static_cast<uint64_t>(where.offset)) {
-        where.kind = CheckReport::Kind::bounds;
-        where.thread = thread();
-        report(where);
+        report(found(CheckReport::Kind::bounds, where));
         return elsewhere_;
     }
-    if (s.align > 1 && where.offset % s.align != 0) {
-        where.kind = CheckReport::Kind::misaligned;
-        where.thread = thread();
-        report(where);
-    }
+    if (s.align > 1 && (where.offset & (s.align - 1)) != 0)
+        report(found(CheckReport::Kind::misaligned, where));
     if (where.space == Space::buffer) {
-        const CheckBuffer& buffer = buffers_[where.index];
-        if (device_cells_[where.index].empty() || bytes == 0)
+        const Cells& cells = device_cells_[where.index];
+        if (cells.empty() || bytes == 0)
             return address;
         const uint32_t unit = units_[where.index];
         const uint64_t first = static_cast<uint64_t>(where.offset) / unit;
         const uint64_t last = (static_cast<uint64_t>(where.offset) + bytes - 1) / unit;
-        const bool undefined = buffer.is_output && !s.atomic;
+        const bool undefined = buffers_[where.index].is_output && !s.atomic;
         for (uint64_t i = first; i <= last; ++i) {
             where.offset = static_cast<int64_t>(i * unit);
             const uint64_t part = (i - first) * unit;
-            const bool known = has_value && part < 8;
-            touch(device_cells_[where.index][i], site, true, undefined, where, base + where.offset,
-                  unit, known ? value >> 8 * part : 0, known);
+            where.has_value = has_value && part < 8;
+            where.value = where.has_value ? value >> 8 * part : 0;
+            touch(cells[i], s, true, undefined, where, base + where.offset, unit);
         }
         return address;
     }
@@ -310,80 +314,69 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, u
     const uint32_t unit = threadgroup_unit_;
     for (uint64_t i = 0; i < bytes; i += unit) {
         where.offset = offset + static_cast<int64_t>(i);
-        const bool known = has_value && i < 8;
-        touch(threadgroup_cells_[(start + i) / unit], site, false, true, where, address + i, unit,
-              known ? value >> 8 * i : 0, known);
+        where.has_value = has_value && i < 8;
+        where.value = where.has_value ? value >> 8 * i : 0;
+        touch(threadgroup_cells_[(start + i) >> threadgroup_shift_], s, false, true, where,
+              address + i, unit);
     }
     return address;
+}
+
+// A pointer whose making the code does not show: whatever it points into; false for nothing known.
+bool Checks::locate(Access& where, const char* address, char*& base) const {
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    for (uint32_t i = 0; i < buffers_.size(); ++i)
+        if (at >= buffers_[i].address && at < buffers_[i].address + buffers_[i].bytes) {
+            where.space = Space::buffer;
+            where.index = i;
+            where.object_bytes = buffers_[i].bytes;
+            base = reinterpret_cast<char*>(buffers_[i].address);
+            return true;
+        }
+    if (address < memory_ || address >= memory_ + memory_bytes_)
+        return false;
+    where.space = Space::variable;
+    where.object_bytes = memory_bytes_;
+    base = memory_;
+    return true;
 }
 
 void* Checks::access_private(uint32_t site, char* address, char* base, char* shadow,
                              uint64_t bytes) {
     const CheckSite& s = sites_[site];
-    CheckReport where{};
-    where.site = site;
-    where.space = Space::stack;
-    where.threadgroup = threadgroup_;
-    where.object_bytes = s.object_bytes;
-    where.offset = address - base;
+    const Access where{site, Space::stack, 0, address - base, s.object_bytes, 0, false};
     if (where.offset < 0 || static_cast<uint64_t>(where.offset) + bytes > s.object_bytes) {
-        where.kind = CheckReport::Kind::bounds;
-        where.thread = thread();
-        report(where);
+        report(found(CheckReport::Kind::bounds, where));
         return elsewhere_;
     }
-    if (s.reads && std::memchr(shadow + where.offset, 0, bytes) != nullptr) {
-        where.kind = CheckReport::Kind::uninitialised;
-        where.thread = thread();
-        report(where);
-    }
+    if (s.reads && std::memchr(shadow + where.offset, 0, bytes) != nullptr)
+        report(found(CheckReport::Kind::uninitialised, where));
     if (s.writes)
         std::memset(shadow + where.offset, 1, bytes);
     return address;
 }
 
 void Checks::shift(uint32_t site, uint64_t count, uint32_t width) {
-    if (count < width)
-        return;
-    CheckReport where{};
-    where.kind = CheckReport::Kind::shift;
-    where.site = site;
-    where.threadgroup = threadgroup_;
-    where.thread = thread();
-    where.value = count;
-    where.has_value = true;
-    where.object_bytes = width;
-    report(where);
+    if (count >= width)
+        report(found(CheckReport::Kind::shift, {site, Space::unknown, 0, 0, width, count, true}));
 }
 
 void Checks::conversion(uint32_t site, double value, double lowest, double highest) {
     // Truncated towards zero it must be there; NaN compares false.
     if (std::trunc(value) >= lowest && std::trunc(value) <= highest)
         return;
-    CheckReport where{};
-    where.kind = CheckReport::Kind::conversion;
-    where.site = site;
-    where.threadgroup = threadgroup_;
-    where.thread = thread();
-    where.value = std::bit_cast<uint64_t>(value);
-    where.has_value = true;
-    report(where);
+    report(found(CheckReport::Kind::conversion,
+                 {site, Space::unknown, 0, 0, 0, std::bit_cast<uint64_t>(value), true}));
 }
 
 void Checks::not_finite(uint32_t site, double value) {
-    CheckReport where{};
-    where.kind = CheckReport::Kind::not_finite;
-    where.site = site;
-    where.threadgroup = threadgroup_;
-    where.thread = thread();
-    where.value = std::bit_cast<uint64_t>(value);
-    where.has_value = true;
-    report(where);
+    report(found(CheckReport::Kind::not_finite,
+                 {site, Space::unknown, 0, 0, 0, std::bit_cast<uint64_t>(value), true}));
 }
 
 std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t element_bytes) const {
     const uint64_t bytes = buffers_[index].bytes, unit = units_[index];
-    const std::vector<Cell>& cells = device_cells_[index];
+    const Cells& cells = device_cells_[index];
     uint64_t count = 0, first = 0;
     for (uint64_t at = 0; at < bytes; at += element_bytes) {
         bool written = false;
@@ -419,6 +412,8 @@ using namespace pymetal::cpu;
 extern "C" {
 
 void* pymetal_check(void* address, void* base, uint32_t site, uint64_t bytes) {
+    if (current().is_settled(site, static_cast<char*>(address), static_cast<char*>(base)))
+        return address;
     return current().access(site, static_cast<char*>(address), static_cast<char*>(base), bytes, 0,
                             false);
 }

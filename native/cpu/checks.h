@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -33,6 +34,7 @@ struct CheckSite {
     bool writes = false;
     bool reads = false;
     bool atomic = false;
+    bool quick = false; // see Checks::is_settled
 };
 
 // A buffer of the launch.
@@ -73,6 +75,8 @@ struct CheckReport {
 class Checks {
   public:
     explicit Checks(std::vector<CheckSite> sites);
+    Checks(const Checks&) = delete;
+    Checks& operator=(const Checks&) = delete;
 
     // Before a launch. `arguments`: bytes of each threadgroup argument.
     void begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments);
@@ -81,6 +85,9 @@ class Checks {
     // From instrumented code. An address that must not be touched is replaced by another.
     void* access(uint32_t site, char* address, char* base, uint64_t bytes, uint64_t value,
                  bool has_value);
+    // Whether it is what most reads of threadgroup memory are: of a unit that was written before
+    // the last barrier, and read by several threads since. Nothing is to be noted then.
+    bool is_settled(uint32_t site, const char* address, const char* base) const;
     void* access_private(uint32_t site, char* address, char* base, char* shadow, uint64_t bytes);
     void shift(uint32_t site, uint64_t count, uint32_t width);
     void conversion(uint32_t site, double value, double lowest, double highest);
@@ -113,10 +120,34 @@ class Checks {
         uint64_t write = 0;
         uint64_t read = 0;
     };
-    struct Stamp; // what a cell's fields hold
+    // As many as a buffer has units. Zero, and no memory until they are touched.
+    class Cells {
+      public:
+        explicit Cells(size_t count);
+        size_t size() const { return count_; }
+        bool empty() const { return count_ == 0; }
+        Cell& operator[](size_t i) const { return cells_.get()[i]; }
 
-    void touch(Cell& cell, uint32_t site, bool device, bool undefined, const CheckReport& where,
-               const char* memory, uint32_t unit, uint64_t value, bool has_value);
+      private:
+        size_t count_;
+        std::unique_ptr<Cell, void (*)(void*)> cells_;
+    };
+    struct Stamp;   // what a cell's fields hold
+    struct Access { // an access while it is checked
+        uint32_t site;
+        Space space;
+        uint32_t index;
+        int64_t offset;
+        uint64_t object_bytes;
+        uint64_t value;
+        bool has_value;
+    };
+
+    bool locate(Access& where, const char* address, char*& base) const;
+    void touch(Cell& cell, const CheckSite& s, bool device, bool undefined, const Access& where,
+               const char* memory, uint32_t unit);
+    CheckReport found(CheckReport::Kind kind, const Access& where) const;
+    void race(const Access& where, uint64_t stamp, uint32_t other, bool wrote);
     bool in_order(uint64_t time, uint32_t other, uint32_t self, bool device) const;
     uint64_t threadgroup_at(uint64_t time) const;
     CheckReport* report(CheckReport report);
@@ -130,7 +161,8 @@ class Checks {
     std::vector<uint64_t> arguments_;
     std::vector<uint32_t> units_; // of each buffer: bytes a cell stands for
     uint32_t threadgroup_unit_ = 4;
-    std::vector<std::vector<Cell>> device_cells_; // empty for buffers that nobody writes
+    uint32_t threadgroup_shift_ = 2;  // log2 of it
+    std::vector<Cells> device_cells_; // none for buffers that nobody writes
     std::vector<Cell> threadgroup_cells_;
     char* memory_ = nullptr;
     size_t memory_bytes_ = 0;

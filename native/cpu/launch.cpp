@@ -104,7 +104,7 @@ void Launch::run_first(Threadgroup& threadgroup, unsigned workers) {
     chunk_ = std::clamp<uint64_t>(wanted, 1, total_ / (workers * 8) + 1);
     const auto left = static_cast<double>(total_ - 1) * static_cast<double>(each.count());
     if (left < static_cast<double>(kWorthSharing.count()) || workers == 1 ||
-        kernel_.checks != nullptr)
+        kernel_.checks != nullptr || kernel_.schedule != 0)
         claim_all(threadgroup);
 }
 
@@ -149,6 +149,12 @@ void Launch::claim_all(Threadgroup& threadgroup) {
 }
 
 void Launch::run_chunk(Threadgroup& threadgroup, uint64_t first, uint64_t count) {
+    if (kernel_.schedule != 0 && count > 1) {
+        for (uint64_t i = 0; i < count && !stopped_; ++i)
+            run_chunk(threadgroup, first + i, 1);
+        return;
+    }
+    first = Schedule(kernel_.schedule).at(first, total_);
     const uint64_t width = context_.threadgroups_per_grid[0];
     const uint64_t height = context_.threadgroups_per_grid[1];
     uint32_t position[3] = {static_cast<uint32_t>(first % width),

@@ -1,6 +1,7 @@
 #include "threadgroup.h"
 
 #include "checks.h"
+#include "guarded.h"
 
 #include <bit>
 #include <cstdlib>
@@ -17,7 +18,8 @@ constexpr size_t kSimdgroupStackBytes = 2 * 1024 * 1024;
 // Stacks for more private arrays than this are not kept from launch to launch.
 constexpr size_t kKeptPrivateBytes = 64 * 1024;
 
-thread_local Threadgroup* current_threadgroup = nullptr;
+// Asked at every access of a checked run: no call to find where it is.
+constinit thread_local PYMETAL_INITIAL_EXEC Threadgroup* current_threadgroup = nullptr;
 
 constexpr uint32_t first_bits(uint32_t count) {
     return count >= 32 ? ~uint32_t{0} : (uint32_t{1} << count) - 1;
@@ -36,6 +38,7 @@ Threadgroup& Threadgroup::current() {
 void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes,
                         const std::atomic<bool>& stop) {
     kernel_ = kernel;
+    schedule_ = Schedule(kernel.schedule);
     launch_ = &launch;
     stop_ = &stop;
     context_.launch = &launch;
@@ -121,8 +124,11 @@ void Threadgroup::place(uint32_t fiber, uint32_t thread) {
 
 void Threadgroup::run_plainly() {
     running_ = 0;
-    for (uint32_t thread = 0; thread < threads_; thread += step_) {
-        place(0, thread);
+    const uint32_t calls = (threads_ + step_ - 1) / step_;
+    for (uint32_t call = 0; call < calls; ++call) {
+        const uint32_t which =
+            schedule_.is_plain() ? call : static_cast<uint32_t>(schedule_.at(call, calls));
+        place(0, which * step_);
         kernel_.entry(&contexts_[0]);
     }
 }
@@ -150,8 +156,8 @@ void Threadgroup::run_fibers() {
         place(fiber, fiber * step_);
         fibers_[fiber].prepare(*stacks_, fiber, start, this);
     }
-    running_ = 0;
-    main_.switch_to(fibers_[0]); // comes back when all have finished, or one faulted
+    running_ = static_cast<uint32_t>(next(0));
+    main_.switch_to(fibers_[running_]); // comes back when all have finished, or one faulted
     if (faulted_)
         stacks_->abandon();
 }
@@ -224,9 +230,10 @@ uint64_t Threadgroup::exchange(uint32_t site, const Exchange& deposit) {
 }
 
 int Threadgroup::next(uint32_t group) {
+    group = schedule_.start(group, groups_count_);
     for (uint32_t left = groups_count_; left != 0; --left) {
         if (groups_[group].ready != 0)
-            return static_cast<int>(group * kLanes + lowest(groups_[group].ready));
+            return static_cast<int>(group * kLanes + schedule_.pick(groups_[group].ready));
         if (groups_[group].exchanging != 0)
             return perform(group);
         group = group + 1 == groups_count_ ? 0 : group + 1;
@@ -254,7 +261,7 @@ int Threadgroup::perform(uint32_t group) {
     cpu::exchange(lanes, active);
     groups_[group].exchanging &= ~active;
     groups_[group].ready |= active;
-    return static_cast<int>(group * kLanes + lowest(active));
+    return static_cast<int>(group * kLanes + schedule_.pick(active));
 }
 
 // Every fiber waits at a barrier or has finished.
@@ -285,7 +292,7 @@ int Threadgroup::open_barrier() {
         groups_[group].ready = groups_[group].at_barrier;
         groups_[group].at_barrier = 0;
     }
-    return 0;
+    return next(0);
 }
 
 // Fills in the fault; `fiber` is one that waits. All others wait, too, or have finished; a fiber

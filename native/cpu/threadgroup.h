@@ -4,6 +4,7 @@
 #include "context.h"
 #include "faults.h"
 #include "fiber.h"
+#include "schedule.h"
 #include "simdgroup.h"
 
 #include "../memory.h"
@@ -32,6 +33,7 @@ struct Kernel {
     size_t private_bytes = 0; // what a call keeps in arrays on its stack
     Checks* checks = nullptr; // of instrumented code
     Log* log = nullptr;       // of the launch
+    uint64_t schedule = 0;    // see Schedule
 };
 
 // Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.
@@ -100,6 +102,7 @@ class Threadgroup {
 
     // The launch.
     Kernel kernel_;
+    Schedule schedule_;
     const LaunchContext* launch_ = nullptr;
     const std::atomic<bool>* stop_ = nullptr;
     StackArea stacks_of_[2]; // by granularity, so that kernels that take turns keep theirs

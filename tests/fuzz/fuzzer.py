@@ -1,11 +1,15 @@
 #!/usr/bin/env python
-"""Mutates Metal sources and `.metallib` files: a typed error or a kernel, never a crash or hang.
+"""Mutates Metal sources and `.metallib` files, and launches kernels that go wrong.
 
     python tests/fuzz/fuzzer.py metal --count 10000 --seed 0
     python tests/fuzz/fuzzer.py metallib --count 10000 --seed 0
+    python tests/fuzz/fuzzer.py launch-auto --count 10000 --seed 0
+    python tests/fuzz/fuzzer.py launch-reference --count 10000 --seed 0
+    python tests/fuzz/fuzzer.py launch-checked --count 10000 --seed 0
 
-A mutant is a function of kind and number alone, so that `--first N --count 1` repeats one. They run
-in child processes with bounded memory; one that ends or hangs its process is printed and kept.
+Each must end in a typed error or work, never in a crash or hang. It is a function of kind, seed and
+number, so that `--first N --count 1` repeats one. They run in child processes, mutants with bounded
+memory; one that ends or hangs its process is printed and kept.
 """
 
 from __future__ import annotations
@@ -24,11 +28,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import launches
+
 ROOT = Path(__file__).parents[2]
 CORPUS = sorted((ROOT / "kernels").glob("*.metal"))
 MEMORY_BYTES = 6 << 30
 SECONDS_EACH = 30
 BATCH = 50
+LAUNCHES = 1000  # of one child
 TOKENS = re.compile(r"\w+|\s+|.", re.S)
 METAL_WORDS = """kernel device constant threadgroup thread float4 half bfloat int uint3 vec
 template typename struct union using namespace return for while if else operator this
@@ -142,15 +149,18 @@ def _entries() -> list[Any]:
     return list(compile_entries(source, CompileOptions(), ("softmax_threadgroup",)))
 
 
-KINDS: dict[str, Callable[[random.Random], str]] = {
+MUTANTS: dict[str, Callable[[random.Random], str]] = {
     "metal": try_source,
     "metallib": try_metallib,
 }
+KINDS = (*MUTANTS, *launches.KINDS)
 
 
 def one(kind: str, seed: int, number: int) -> str:
-    """What became of one mutant."""
-    return KINDS[kind](random.Random(f"{kind} {seed} {number}"))
+    """What became of one mutant or launch."""
+    if kind in MUTANTS:
+        return MUTANTS[kind](random.Random(f"{kind} {seed} {number}"))
+    return launches.KINDS[kind](seed, number)
 
 
 def batch(kind: str, seed: int, first: int, count: int) -> list[tuple[int, str]]:
@@ -183,7 +193,8 @@ def run(kind: str, seed: int, first: int, count: int) -> dict[int, str]:
     results: dict[int, str] = {}
     at = first
     while at < first + count:
-        done = batch(kind, seed, at, min(BATCH, first + count - at))
+        many = BATCH if kind in MUTANTS else LAUNCHES
+        done = batch(kind, seed, at, min(many, first + count - at))
         results |= dict(done)
         at = max(results) + 1
     return results
@@ -198,7 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     if args.child:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        if args.kind in MUTANTS:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         for number in range(args.first, args.first + args.count):
             print(number, one(args.kind, args.seed, number), flush=True)
         return 0
@@ -206,13 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts: dict[str, int] = {}
     bad = 0
     for number, what in results.items():
-        counts[what.split(",")[0].split(":")[0]] = (
-            counts.get(what.split(",")[0].split(":")[0], 0) + 1
-        )
+        kind = what.split(",")[0].split(":")[0]
+        counts[kind] = counts.get(kind, 0) + 1
         if what.startswith(("crashed", "hung")):
             bad += 1
             print(f"{args.kind} --seed {args.seed} --first {number} --count 1: {what}")
-    print(f"{len(results)} mutants, seed {args.seed}: {counts}")
+    print(f"{len(results)} of {args.kind}, seed {args.seed}: {counts}")
     return int(bad > 0)
 
 
