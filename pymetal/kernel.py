@@ -182,7 +182,8 @@ class Kernel(_native.Calls):
             errors are raised, after its `wait`.
         check
             True: run with the sanitizer, which finds accesses out of bounds, races and more; slow.
-            "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
+            "nan": also values that are not finite, made of finite ones. "schedules": instead, run
+            it with its threads in several orders, and compare. None: `PYMETAL_CHECK`.
 
         Returns
         -------
@@ -369,6 +370,8 @@ class Kernel(_native.Calls):
                 f"{self.name}: checks run on the software device only: compile it with "
                 f'device="cpu", or leave out check=True; this one is on {self._device.name}'
             )
+        if checks == "schedules":
+            return self._pipeline.scheduled()  # type: ignore[attr-defined]
         return checked(nan=checks == "nan")
 
 

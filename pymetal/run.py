@@ -73,7 +73,8 @@ def run_metal_kernel(
         for as long as it takes.
     check
         True: run with the sanitizer, on the software device whatever `device` is; slow.
-        "nan": also values that are not finite, made of finite ones. None: `PYMETAL_CHECK`.
+        "nan": also values that are not finite, made of finite ones. "schedules": instead, run it
+        with its threads in several orders, and compare. None: `PYMETAL_CHECK`.
     profile
         True: capture the launch for Xcode; the logger `pymetal` tells where. See `capture`.
 

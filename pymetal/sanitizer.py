@@ -24,6 +24,7 @@ KINDS = {
     "conversion": "A conversion to an integer type that cannot hold the value.",
     "not-finite": "A NaN or infinity made of finite values.",
     "never-written": "Output elements that no thread wrote.",
+    "order-dependent": "Results that depend on the order in which threads run.",
 }
 
 
@@ -133,15 +134,17 @@ def _location(file: str, line: int, column: int) -> dict[str, Any]:
 
 
 def wanted(check: Any) -> str:
-    """What `check`, else `PYMETAL_CHECK`, asks for: "", "checks" or "nan"."""
+    """What `check`, else `PYMETAL_CHECK`, asks for: "", "checks", "nan" or "schedules"."""
     if check is None:
         text = os.environ.get("PYMETAL_CHECK", "")
-        known = {"": "", "0": "", "1": "checks", "nan": "nan"}
+        known = {"": "", "0": "", "1": "checks", "nan": "nan", "schedules": "schedules"}
         if text not in known:
-            raise DeviceError(f"PYMETAL_CHECK is {text!r}; it is 0, 1 or nan")
+            raise DeviceError(f"PYMETAL_CHECK is {text!r}; it is 0, 1, nan or schedules")
         return known[text]
     if check is True or check is False:
         return "checks" if check else ""
-    if check == "nan":
-        return "nan"
-    raise ArgumentError(f"check is {check!r}; it is True, False or 'nan'", argument="check")
+    if check in ("nan", "schedules"):
+        return str(check)
+    raise ArgumentError(
+        f"check is {check!r}; it is True, False, 'nan' or 'schedules'", argument="check"
+    )

@@ -33,6 +33,7 @@ from pymetal.source import CompileOptions, Source
 if TYPE_CHECKING:
     from pymetal.air.library import Library
     from pymetal.cpu.checks.pipeline import CheckedPipeline
+    from pymetal.cpu.checks.schedules import ScheduledPipeline
 
 # A source with more kernels is compiled kernel by kernel.
 MAX_KERNELS_AT_ONCE = 16
@@ -154,7 +155,7 @@ class CpuLibrary:
         container, engine = self._container(name), _engine()
         values = sorted((str(key), value) for key, value in constants.items())
 
-        def compiled(layout: LaneLayout) -> tuple[Compiled, bool]:
+        def compiled(layout: LaneLayout, engine: str = engine) -> tuple[Compiled, bool]:
             def make() -> bytes:
                 from pymetal.cpu.engines import compile_kernel
 
@@ -164,6 +165,12 @@ class CpuLibrary:
             facts = (values, engine, layout, cpu_fingerprint(), _llvm_fingerprint())
             data, from_cache = fetch(_key("native", container, name, *facts), make)
             return Compiled.from_bytes(data), from_cache
+
+        def scheduled() -> ScheduledPipeline:
+            from pymetal.cpu.checks.schedules import ScheduledPipeline
+
+            plain, _ = compiled(LaneLayout(), "reference")
+            return ScheduledPipeline(plain, pipeline.checked())
 
         def checked(nan: bool) -> CheckedPipeline:
             from pymetal.cpu.checks.pipeline import CheckedPipeline, compile_checked
@@ -176,7 +183,7 @@ class CpuLibrary:
             )
             return CheckedPipeline(data, self._source)
 
-        pipeline = CpuPipeline(compiled, checked)
+        pipeline = CpuPipeline(compiled, checked, scheduled)
         pipeline.report.compile_seconds = time.perf_counter() - start
         return pipeline
 
@@ -214,10 +221,12 @@ class CpuPipeline:
         self,
         compiled: Callable[[LaneLayout], tuple[Compiled, bool]],
         checked: Callable[[bool], CheckedPipeline],
+        scheduled: Callable[[], ScheduledPipeline],
     ) -> None:
         """`compiled` gives the code for launches of a layout, and whether it was cached;
-        `checked` the kernel with checks."""
+        `checked` the kernel with checks, `scheduled` with its threads in several orders."""
         self._make_checked = cache(checked)
+        self.scheduled = cache(scheduled)
         layout = LaneLayout()
         code, from_cache = compiled(layout)
         self._along = {"simdgroup along x": 0, "simdgroup along y": 1}.get(code.granularity)

@@ -7,7 +7,7 @@ import re
 import struct
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,22 +76,8 @@ class CheckedPipeline:
             Something is wrong; `reports` has all of it. What may be right is a CheckWarning, and
             is returned.
         """
-        by_index = {b.argument.index: b for b in bindings}
-        bound = [by_index[index] for index in self._compiled.buffers]
-        lengths = [threadgroup_memory[i] for i in self._compiled.threadgroup_arguments]
-        addresses = [b.array.__array_interface__["data"][0] for b in bound]
-        checks = _native.Checks([site.native for site in self._sites])
-        checks.begin(
-            [
-                (address, b.array.nbytes, b.argument.index in outputs)
-                for address, b in zip(addresses, bound, strict=True)
-            ],
-            lengths,
-        )
-        fault = self._native.launch(
-            addresses, lengths, grid, threadgroup, timeout=timeout, checks=checks
-        )
-        run = _Run(self, bound, grid, threadgroup)
+        run = _Run(self, bindings, grid, threadgroup)
+        checks, fault = self._run(run, threadgroup_memory, outputs, timeout)
         reports = [run.report(found) for found in checks.reports]
         if fault is not None:
             if fault.kind != "barrier":
@@ -104,10 +90,73 @@ class CheckedPipeline:
         reports.sort(key=lambda report: report.severity != "error")
         errors = sum(report.severity == "error" for report in reports)
         if errors:
-            raise _fault(self.name, reports)
+            raise fault_of(self.name, reports)
         for report in reports:
             warnings.warn(CheckWarning(report), stacklevel=4)
         return reports
+
+    def _run(
+        self,
+        run: _Run,
+        threadgroup_memory: Mapping[int, int],
+        outputs: Collection[int],
+        timeout: float | None,
+        schedule: int = 0,
+    ) -> tuple[_native.Checks, _native.Fault | None]:
+        lengths = [threadgroup_memory[i] for i in self._compiled.threadgroup_arguments]
+        addresses = [b.array.__array_interface__["data"][0] for b in run.bound]
+        checks = _native.Checks([site.native for site in self._sites])
+        checks.begin(
+            [
+                (address, b.array.nbytes, b.argument.index in outputs)
+                for address, b in zip(addresses, run.bound, strict=True)
+            ],
+            lengths,
+        )
+        fault = self._native.launch(
+            addresses, lengths, run.grid, run.threadgroup, timeout, checks, schedule
+        )
+        return checks, fault
+
+    def writer(
+        self,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+        place: tuple[int, int],
+        timeout: float | None = None,
+        schedule: int = 0,
+    ) -> tuple[Party | None, Place]:
+        """Who writes the byte at `place`, (buffer index, offset), last, and where in the source.
+
+        Runs the launch anew, on copies of its arrays. `schedule` is that of `_native.Pipeline`.
+        """
+        copies = [replace(b, array=b.array.copy()) for b in bindings]
+        run = _Run(self, copies, grid, threadgroup)
+        checks, _ = self._run(run, threadgroup_memory, (), timeout, schedule)
+        index, offset = place
+        slots = [b.argument.index for b in run.bound]
+        found = checks.writer(slots.index(index), offset) if index in slots else None
+        if found is None:
+            return None, Place()
+        thread, group, site = found
+        where = self._sites[site].place
+        return run.party(thread, group, "wrote it", where.line), where
+
+    def report(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
+        """A report of this kernel, with the text of the line."""
+        file, text = self.source_line(place) if place.line else ("", "")
+        return Report(
+            kind,
+            message,
+            kernel=self.name,
+            file=file,
+            line=place.line,
+            column=place.column,
+            source_line=text,
+            **facts,
+        )
 
     @property
     def name(self) -> str:
@@ -130,7 +179,8 @@ class CheckedPipeline:
         return file, lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else ""
 
 
-def _fault(name: str, reports: Sequence[Report]) -> KernelFault:
+def fault_of(name: str, reports: Sequence[Report]) -> KernelFault:
+    """The error of a run that gave these reports."""
     shown = [str(report) for report in reports[:8]]
     if len(reports) > 8:
         shown.append(f"and {len(reports) - 8} more; see .reports")
@@ -147,10 +197,11 @@ class _Run:
     """Turns what the native side found in one launch into reports."""
 
     def __init__(
-        self, pipeline: CheckedPipeline, bound: Sequence[Binding], grid: Size, threadgroup: Size
+        self, pipeline: CheckedPipeline, bindings: Sequence[Binding], grid: Size, threadgroup: Size
     ) -> None:
         self.pipeline = pipeline
-        self.bound = bound
+        by_index = {b.argument.index: b for b in bindings}
+        self.bound = [by_index[index] for index in pipeline._compiled.buffers]
         self.grid = grid
         self.threadgroup = threadgroup
         self.groups = [-(-g // t) for g, t in zip(grid, threadgroup, strict=True)]
@@ -326,14 +377,4 @@ class _Run:
         return found
 
     def _make(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
-        file, text = self.pipeline.source_line(place) if place.line else ("", "")
-        return Report(
-            kind,
-            message,
-            kernel=self.pipeline.name,
-            file=file,
-            line=place.line,
-            column=place.column,
-            source_line=text,
-            **facts,
-        )
+        return self.pipeline.report(kind, message, place, **facts)
