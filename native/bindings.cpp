@@ -72,15 +72,18 @@ class Pipeline {
         return settled(outcome);
     }
 
-    // Launches one after another until one fails, or something else than a Bound comes: the seconds
-    // of each, and the fault. The list keeps what it holds alive.
+    // Launches one after another until one fails, or something else than a Bound of this device
+    // comes: the seconds of each, and the fault. The list keeps what it holds alive.
     static nb::tuple launch_all(const nb::list& bounds) {
         std::vector<std::pair<const Pipeline*, const pymetal::Bound*>> launches;
         for (nb::handle item : bounds) {
             if (!nb::isinstance<pymetal::Bound>(item))
                 break;
             const auto& bound = *nb::inst_ptr<pymetal::Bound>(item);
-            launches.emplace_back(&nb::cast<const Pipeline&>(bound.route->launcher), &bound);
+            const nb::object& launcher = bound.route->launcher;
+            if (!nb::isinstance<Pipeline>(launcher))
+                break;
+            launches.emplace_back(nb::inst_ptr<const Pipeline>(launcher), &bound);
         }
         std::vector<double> seconds;
         seconds.reserve(launches.size());

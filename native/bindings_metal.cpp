@@ -1,4 +1,5 @@
 // The Python face of the Metal device. With bindings.cpp, the only file that includes nanobind.
+#include "bindings_calls.h"
 #include "metal/metal.h"
 
 #include <nanobind/nanobind.h>
@@ -19,13 +20,17 @@ constexpr size_t most_arguments = 31; // Metal's limit for buffers, and for thre
 
 PyObject* failure_type = nullptr;
 
-// MetalFailure(stage, text, domain, code): pymetal/metal/errors.py makes the typed error of it.
+// What MetalFailure is made of: pymetal/metal/errors.py makes the typed error of it.
+nb::tuple facts_of(const Failure& failure) {
+    return nb::make_tuple(failure.stage, failure.what(), failure.domain, failure.code,
+                          failure.launches);
+}
+
 void raise_failure(const std::exception_ptr& exception, void*) {
     try {
         std::rethrow_exception(exception);
     } catch (const Failure& failure) {
-        auto values = nb::make_tuple(failure.stage, failure.what(), failure.domain, failure.code);
-        PyErr_SetObject(failure_type, values.ptr());
+        PyErr_SetObject(failure_type, facts_of(failure).ptr());
     }
 }
 
@@ -73,6 +78,52 @@ GpuTime launch(Pipeline& pipeline, const nb::list& buffers, const nb::list& thre
         {slots, slot_count}, {memory, memory_count}, grid, threadgroup, timeout_seconds};
     const nb::gil_scoped_release release;
     return pipeline.launch(what);
+}
+
+// The slots of a warm call's values, written from `slots` on.
+Launch launch_of(const Pipeline& pipeline, const pymetal::Bound& bound, BufferSlot* slots,
+                 double timeout_seconds) {
+    const auto arguments = pipeline.buffers();
+    const auto& order = bound.route->order;
+    if (order.size() != arguments.size())
+        throw Failure("launch", "values bound for another pipeline");
+    for (size_t i = 0; i < arguments.size(); ++i) {
+        const auto& value = bound.bound[order[i]];
+        slots[i] = {arguments[i].index, value.memory, value.size_bytes, arguments[i].is_written};
+    }
+    const auto threads = [](const pymetal::Size& size) { return Size3{size[0], size[1], size[2]}; };
+    return {{slots, arguments.size()},
+            {},
+            threads(bound.route->grid),
+            threads(bound.route->threadgroup),
+            timeout_seconds};
+}
+
+GpuTime launch_bound(Pipeline& pipeline, const pymetal::Bound& bound, double timeout_seconds) {
+    BufferSlot slots[most_arguments];
+    const Launch what = launch_of(pipeline, bound, slots, timeout_seconds);
+    const nb::gil_scoped_release release;
+    return pipeline.launch(what);
+}
+
+// The list keeps alive what it holds.
+nb::tuple launch_all(Device& device, const nb::list& bounds, const nb::list& pipelines) {
+    std::vector<BufferSlot> slots(most_arguments * bounds.size());
+    std::vector<Step> steps;
+    for (size_t i = 0; i < bounds.size(); ++i) {
+        auto* pipeline = nb::cast<Pipeline*>(pipelines[i]);
+        const auto& bound = nb::cast<const pymetal::Bound&>(bounds[i]);
+        steps.push_back({pipeline, launch_of(*pipeline, bound, &slots[most_arguments * i], 0)});
+    }
+    StepsResult result;
+    {
+        const nb::gil_scoped_release release;
+        result = device.launch_all(steps);
+    }
+    nb::object failure = nb::none();
+    if (result.failure)
+        failure = nb::borrow(failure_type)(*facts_of(*result.failure));
+    return nb::make_tuple(result.seconds, failure);
 }
 
 void bind_descriptions(nb::module_& module) {
@@ -132,6 +183,9 @@ void bind_metal(nb::module_& module) {
         .def("library_from_source", library_from_source, "source"_a, "language_version"_a,
              "math_mode"_a, "macros"_a, "enable_logging"_a, "use_metal4_compiler"_a)
         .def("library_from_metallib", library_from_metallib, "data"_a)
+        .def("launch_all", launch_all, "bounds"_a, "pipelines"_a,
+             "Launch what calls bound, each by its pipeline, in as few command buffers as can be: "
+             "the GPU's seconds of each, up to the MetalFailure or None. Releases the GIL.")
         .def("unfinished_launches", &Device::unfinished_launches,
              "How many launches that timed out still run.")
         .def("start_capture", &Device::start_capture, "path"_a)
@@ -144,6 +198,15 @@ void bind_metal(nb::module_& module) {
              "constants: (index, type name, bytes) of each.");
     nb::class_<Pipeline>(module, "MetalPipeline", "A function ready to launch.")
         .def_prop_ro("bindings", &Pipeline::bindings, nb::rv_policy::reference_internal)
+        .def_prop_ro(
+            "buffer_indices",
+            [](const Pipeline& pipeline) {
+                std::vector<size_t> indices;
+                for (auto& slot : pipeline.buffers())
+                    indices.push_back(slot.index);
+                return indices;
+            },
+            "In the order in which launch_bound takes the values.")
         .def_prop_ro("max_total_threads_per_threadgroup",
                      &Pipeline::max_total_threads_per_threadgroup)
         .def_prop_ro("static_threadgroup_memory_bytes", &Pipeline::static_threadgroup_memory_bytes)
@@ -151,7 +214,9 @@ void bind_metal(nb::module_& module) {
         .def("launch", launch, "buffers"_a, "threadgroup_memory"_a, "grid"_a, "threadgroup"_a,
              "timeout_seconds"_a = 0.0,
              "buffers: (index, address, bytes, is written) of each; threadgroup_memory: (index, "
-             "bytes). Waits for the GPU without the GIL.");
+             "bytes). Waits for the GPU without the GIL.")
+        .def("launch_bound", launch_bound, "bound"_a, "timeout_seconds"_a = 0.0,
+             "As launch, with what a call bound.");
 
     module.def("metal_is_present", is_present);
     module.def("open_metal_device", open_device);

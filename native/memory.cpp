@@ -48,6 +48,8 @@ struct Blocks {
     size_t idle_bytes = 0;
     size_t guarded = 0;
     std::unordered_map<const void*, size_t> rooms;
+    std::mutex keepers_mutex;
+    std::vector<RoomKeeper*> keepers;
 };
 
 Blocks& blocks() {
@@ -59,6 +61,13 @@ Blocks& blocks() {
 // as reading them.
 constexpr size_t kLargePage = size_t{2} << 20;
 constexpr size_t kLargeFrom = 2 * kLargePage;
+
+void tell_keepers(const void* room) {
+    Blocks& all = blocks();
+    const std::lock_guard lock(all.keepers_mutex);
+    for (RoomKeeper* keeper : all.keepers)
+        keeper->forget(room);
+}
 
 // Zeroed pages between guards: what runs past an end faults instead of changing something else. No
 // data: there is no room.
@@ -118,8 +127,10 @@ Block take(size_t room) {
 }
 
 void give_back(const Block& block) {
-    if (block.mapping == nullptr)
+    if (block.mapping == nullptr) {
+        tell_keepers(block.data);
         return std::free(block.data);
+    }
     Blocks& all = blocks();
     {
         const std::lock_guard lock(all.mutex);
@@ -130,6 +141,7 @@ void give_back(const Block& block) {
         }
         --all.guarded;
     }
+    tell_keepers(block.data);
     munmap(block.mapping, block.mapping_bytes);
 }
 
@@ -169,6 +181,16 @@ size_t room_bytes_at(const void* address) {
     const std::lock_guard lock(blocks().mutex);
     const auto found = blocks().rooms.find(address);
     return found == blocks().rooms.end() ? 0 : found->second;
+}
+
+void add_room_keeper(RoomKeeper* keeper) {
+    const std::lock_guard lock(blocks().keepers_mutex);
+    blocks().keepers.push_back(keeper);
+}
+
+void remove_room_keeper(RoomKeeper* keeper) {
+    const std::lock_guard lock(blocks().keepers_mutex);
+    std::erase(blocks().keepers, keeper);
 }
 
 } // namespace pymetal

@@ -35,6 +35,16 @@ class Memory {
 // is not copied needs whole pages.
 size_t room_bytes_at(const void* address);
 
+// Whoever keeps something over a room, such as a Metal buffer, is told here before the room goes
+// back to the system. Rooms outlive their Memory: the next one of that size may get the same.
+class RoomKeeper {
+  public:
+    virtual ~RoomKeeper() = default;
+    virtual void forget(const void* room) = 0;
+};
+void add_room_keeper(RoomKeeper* keeper);
+void remove_room_keeper(RoomKeeper* keeper); // returns when no call of it runs
+
 // What lies around memory that kernels use, without access: as far as a wild access may miss it.
 size_t guard_bytes();
 

@@ -19,7 +19,7 @@ from itertools import repeat
 from operator import attrgetter
 from threading import get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pymetal import _native
 from pymetal.errors import ArgumentError, LaunchError, WaitTimeoutError
@@ -41,7 +41,10 @@ Work = Run | _native.Bound
 
 
 class Launch(NamedTuple):
-    """One launch that is done. `gpu_seconds` is how long the device worked on it."""
+    """One launch that is done. `gpu_seconds` is how long the device worked on it.
+
+    On a GPU, launches that waited together run together; each then has its part of their time.
+    """
 
     kernel: str
     gpu_seconds: float
@@ -283,7 +286,8 @@ def _run(
         first()
         measured = kernels[0].last_gpu_seconds
         return 1, [Launch(kernels[0].name, measured or time.perf_counter() - started)], None
-    seconds, fault = _native.Pipeline.launch_all(works)
+    launcher: Any = first.launcher
+    seconds, fault = launcher.launch_all(works)
     count = len(seconds)
     names = map(attrgetter("name"), kernels)
     # As Launch(name, second), without a call of Python code for each.

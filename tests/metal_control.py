@@ -23,6 +23,7 @@ def load_double() -> Any:
     except OSError:
         pytest.skip("the native module is not built against the double of Metal (see .ci/metal)")
     library.metal_double_messages.restype = ctypes.c_uint64
+    library.metal_double_command_buffers.restype = ctypes.c_uint64
     library.metal_double_live_objects.restype = ctypes.c_size_t
     library.metal_double_live_objects.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
     return library
@@ -63,6 +64,10 @@ class Double:
     def messages(self) -> int:
         """How many messages this thread has sent."""
         return int(self._library.metal_double_messages())
+
+    def command_buffers(self) -> int:
+        """How many command buffers were committed."""
+        return int(self._library.metal_double_command_buffers())
 
     def living(self) -> list[str]:
         """Every living object, as soon as the queue's thread has let go of its own."""

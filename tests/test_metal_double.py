@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from metal_control import program
@@ -70,35 +71,54 @@ def test_a_leak_is_reported_with_what_it_keeps_alive():
     assert done.stderr.endswith("metal double: 2 objects leaked\n")  # the buffer holds its device
 
 
+ENCODER = [
+    "-[MTLCommandQueue commandBufferWithUnretainedReferences]",
+    "-[MTLCommandBuffer computeCommandEncoder]",
+    "-[MTLComputeCommandEncoder setComputePipelineState:]",
+    "-[MTLComputeCommandEncoder setBuffer:offset:atIndex:]",
+]
+EACH = [
+    "-[MTLComputeCommandEncoder setBytes:length:atIndex:]",
+    "-[MTLComputeCommandEncoder dispatchThreads:threadsPerThreadgroup:]",
+]
+END = [
+    "-[MTLComputeCommandEncoder endEncoding]",
+    "-[MTLCommandBuffer commit]",
+    "-[MTLCommandBuffer waitUntilCompleted]",
+    "-[MTLCommandBuffer status]",
+    "-[MTLCommandBuffer GPUStartTime]",
+    "-[MTLCommandBuffer GPUEndTime]",
+]
+
+
 def test_a_warm_launch_sends_the_messages_that_the_documentation_lists():
     done = run("launch_cost", "2000")
     assert done.returncode == 0, done.stderr
-    copied, no_copy = done.stdout.split("no copy\n")
-    launch = [
-        "-[MTLCommandQueue commandBufferWithUnretainedReferences]",
-        "-[MTLCommandBuffer computeCommandEncoder]",
-        "-[MTLComputeCommandEncoder setComputePipelineState:]",
-        "-[MTLComputeCommandEncoder setBuffer:offset:atIndex:]",
-        "-[MTLComputeCommandEncoder setBytes:length:atIndex:]",
-        "-[MTLComputeCommandEncoder dispatchThreads:threadsPerThreadgroup:]",
-        "-[MTLComputeCommandEncoder endEncoding]",
-        "-[MTLCommandBuffer commit]",
-        "-[MTLCommandBuffer waitUntilCompleted]",
-        "-[MTLCommandBuffer status]",
-        "-[MTLCommandBuffer GPUStartTime]",
-        "-[MTLCommandBuffer GPUEndTime]",
-    ]
-    assert [line for line in copied.splitlines() if line[0] == "-"] == launch
-    assert [line for line in no_copy.splitlines() if line[0] == "-"] == [
-        "-[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:]",
-        *launch,
-        "-[MTLBuffer release]",
-    ]
-    for text in (copied, no_copy):
-        count, messages, allocations, before, after = re.search(
+    launch = [*ENCODER, *EACH, *END]
+    expected = {
+        "copied": launch,
+        "array of PyMetal's": launch,
+        "foreign pages": [
+            "-[MTLDevice newBufferWithBytesNoCopy:length:options:deallocator:]",
+            *launch,
+            "-[MTLBuffer release]",
+        ],
+        "a batch of three": [*ENCODER, *EACH * 3, *END],
+    }
+    parts = re.split(r"^([a-z].*)\n(?=[-+]\[)", done.stdout, flags=re.M)[1:]
+    texts = dict(zip(parts[::2], parts[1::2], strict=True))
+    messages = {
+        name: [line for line in text.splitlines() if line[0] == "-"] for name, text in texts.items()
+    }
+    assert messages == expected
+    table = (Path(__file__).parent.parent / "docs/apple.md").read_text()
+    counts = " | ".join(f"**{len(messages[name])}**" for name in expected)
+    assert f"| **in all, two arguments** | {counts} |" in table
+    for name, text in list(texts.items())[:3]:
+        count, sent, allocations, before, after = re.search(
             r"launches (\d+) messages (\S+) allocations (\S+) living (\d+) (\d+)", text
         ).groups()
         assert count == "2000"
-        assert float(messages) == text.count("-[")
+        assert float(sent) == len(messages[name])
         assert float(allocations) == 0, "a warm launch allocates"
         assert before == after, "launches leave objects behind"

@@ -30,35 +30,65 @@ Failure out_of_memory(size_t bytes) {
     return Failure("buffer", "Metal made no buffer of " + std::to_string(bytes) + " bytes");
 }
 
-} // namespace
-
-BufferPool::BufferPool(MTL::Device* device) : device_(device), idle_(classes) {
-    for (auto& list : idle_)
-        list.reserve(idle_per_class);
+bool is_page_aligned(const void* memory, size_t size_bytes) {
+    return (reinterpret_cast<uintptr_t>(memory) | size_bytes) % page_bytes() == 0;
 }
 
-Buffer BufferPool::pooled(size_t size_class) {
-    std::lock_guard lock(mutex_);
-    auto& list = idle_[size_class];
-    if (list.empty())
-        return {};
-    auto buffer = list.back();
-    list.pop_back();
-    idle_bytes_ -= size_t{1} << size_class;
-    return buffer;
+// The room that begins at `memory`, if Metal can use it where it lies; else 0.
+size_t usable_room(const void* memory) {
+    if (!is_page_aligned(memory, 0))
+        return 0;
+    auto room = room_bytes_at(memory);
+    return room % page_bytes() == 0 ? room : 0;
+}
+
+} // namespace
+
+BufferPool::BufferPool(MTL::Device* device) : device_(device), process_(getpid()), idle_(classes) {
+    for (auto& list : idle_)
+        list.reserve(idle_per_class);
+    add_room_keeper(this);
+}
+
+BufferPool::~BufferPool() {
+    remove_room_keeper(this);
+    AutoreleasePool pool;
+    for (auto& list : idle_)
+        for (auto& buffer : list)
+            buffer.buffer->release();
+    for (auto& [room, buffer] : rooms_)
+        buffer->release();
 }
 
 Buffer BufferPool::acquire(const BufferSlot& slot) {
-    if (!slot.is_written && slot.size_bytes <= largest_set_bytes)
+    if (fits_set_bytes(slot))
         return {};
-    auto address = reinterpret_cast<uintptr_t>(slot.memory);
-    if ((address | slot.size_bytes) % page_bytes() == 0) {
-        auto* buffer = device_->newBuffer(slot.memory, slot.size_bytes,
-                                          MTL::ResourceStorageModeShared, nullptr);
-        if (!buffer)
-            throw out_of_memory(slot.size_bytes);
-        return {buffer};
-    }
+    if (auto room = usable_room(slot.memory))
+        return over_room(slot.memory, room);
+    return is_page_aligned(slot.memory, slot.size_bytes) ? over_pages(slot.memory, slot.size_bytes)
+                                                         : with_copy(slot);
+}
+
+size_t BufferPool::extent_bytes(const BufferSlot& slot) {
+    return std::max(slot.size_bytes, usable_room(slot.memory));
+}
+
+Buffer BufferPool::over_room(void* memory, size_t room_bytes) {
+    std::lock_guard lock(mutex_);
+    auto found = rooms_.find(memory);
+    if (found == rooms_.end())
+        found = rooms_.emplace(memory, over_pages(memory, room_bytes).buffer).first;
+    return {found->second, nullptr, 0, true};
+}
+
+Buffer BufferPool::over_pages(void* memory, size_t size_bytes) {
+    auto* buffer = device_->newBuffer(memory, size_bytes, MTL::ResourceStorageModeShared, nullptr);
+    if (!buffer)
+        throw out_of_memory(size_bytes);
+    return {buffer};
+}
+
+Buffer BufferPool::with_copy(const BufferSlot& slot) {
     auto size_class = class_of(slot.size_bytes);
     auto buffer = pooled(size_class);
     if (!buffer.buffer) {
@@ -74,8 +104,19 @@ Buffer BufferPool::acquire(const BufferSlot& slot) {
     return buffer;
 }
 
+Buffer BufferPool::pooled(size_t size_class) {
+    std::lock_guard lock(mutex_);
+    auto& list = idle_[size_class];
+    if (list.empty())
+        return {};
+    auto buffer = list.back();
+    list.pop_back();
+    idle_bytes_ -= size_t{1} << size_class;
+    return buffer;
+}
+
 void BufferPool::release(const Buffer& buffer) {
-    if (!buffer.buffer)
+    if (!buffer.buffer || buffer.is_kept)
         return;
     if (buffer.size_class) {
         std::lock_guard lock(mutex_);
@@ -90,14 +131,22 @@ void BufferPool::release(const Buffer& buffer) {
     buffer.buffer->release();
 }
 
-void BufferPool::clear() {
+void BufferPool::abandon(const Buffer& buffer) {
+    if (buffer.buffer && !buffer.is_kept)
+        buffer.buffer->release();
+}
+
+// Called wherever an array dies. Metal is not to be spoken to in a forked child.
+void BufferPool::forget(const void* room) {
+    if (getpid() != process_)
+        return;
     std::lock_guard lock(mutex_);
-    for (auto& list : idle_) {
-        for (auto& buffer : list)
-            buffer.buffer->release();
-        list.clear();
-    }
-    idle_bytes_ = 0;
+    auto found = rooms_.find(room);
+    if (found == rooms_.end())
+        return;
+    AutoreleasePool pool;
+    found->second->release();
+    rooms_.erase(found);
 }
 
 } // namespace pymetal::metal

@@ -1,9 +1,12 @@
 // Shared buffers for the memory of arrays: no copy where Metal allows it, pooled copies otherwise.
+// PyMetal's own arrays (memory.h) keep their buffer: it is made once for all launches.
 #pragma once
 
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
+#include "memory.h"
 #include "metal/objects.h"
 
 namespace pymetal::metal {
@@ -15,28 +18,45 @@ class BufferPool;
 
 // The GPU's view of one array during one launch.
 struct Buffer {
-    MTL::Buffer* buffer = nullptr; // owned; nil: setBytes passes the memory itself
+    MTL::Buffer* buffer = nullptr; // nil: setBytes passes the memory itself
     void* copy = nullptr;          // its contents, where they are a copy of the memory
     size_t size_class = 0;         // pooled: goes back to the pool
+    bool is_kept = false;          // the pool's own, over a room of memory.h
 };
 
-class BufferPool {
+class BufferPool final : public RoomKeeper {
   public:
     explicit BufferPool(MTL::Device* device);
-    ~BufferPool() { clear(); }
+    ~BufferPool() override;
 
     // A buffer over `memory` (page-aligned: itself) or with a copy of it. Throws Failure.
     Buffer acquire(const BufferSlot& slot);
     void release(const Buffer& buffer);
-    void clear();
+    // Instead of release: the GPU may still use it. Its command buffer holds it.
+    static void abandon(const Buffer& buffer);
+
+    // How much memory, from the slot's on, its buffer is over: a room is given whole.
+    static size_t extent_bytes(const BufferSlot& slot);
+
+    void forget(const void* room) override;
 
   private:
+    Buffer over_room(void* memory, size_t room_bytes);
+    Buffer over_pages(void* memory, size_t size_bytes);
+    Buffer with_copy(const BufferSlot& slot);
     Buffer pooled(size_t size_class);
 
     MTL::Device* device_;
+    int process_;
     std::mutex mutex_;
     std::vector<std::vector<Buffer>> idle_; // by size class: powers of two
     size_t idle_bytes_ = 0;
+    std::unordered_map<const void*, MTL::Buffer*> rooms_;
 };
+
+// Whether setBytes can pass it, so that no buffer is needed.
+inline bool fits_set_bytes(const BufferSlot& slot) {
+    return !slot.is_written && slot.size_bytes <= largest_set_bytes;
+}
 
 } // namespace pymetal::metal

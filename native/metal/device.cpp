@@ -69,9 +69,4 @@ MetalDevice::MetalDevice(Owned<MTL::Device> device)
         throw Failure("device", "Metal made no command queue on " + info_.name);
 }
 
-MetalDevice::~MetalDevice() {
-    AutoreleasePool pool;
-    buffers_.clear();
-}
-
 } // namespace pymetal::metal

@@ -41,8 +41,8 @@ class Buffers {
     // The command buffer keeps them as long as it needs; nobody else may have them.
     void abandon() {
         for (size_t i = 0; i < count_; ++i)
-            if (buffers_[i].buffer && !is_alias_[i])
-                buffers_[i].buffer->release();
+            if (!is_alias_[i])
+                BufferPool::abandon(buffers_[i]);
         count_ = 0;
     }
 
@@ -119,13 +119,19 @@ std::string seconds_text(double seconds) {
     return text;
 }
 
+} // namespace
+
 GpuTime result_of(MTL::CommandBuffer* command_buffer) {
     if (command_buffer->status() == MTL::CommandBufferStatusError)
         throw failure("run", command_buffer->error(), "the GPU gave up and did not say why");
     return {command_buffer->GPUStartTime(), command_buffer->GPUEndTime()};
 }
 
-} // namespace
+Encoding::Encoding(MTL::CommandBuffer* command_buffer)
+    : encoder(command_buffer->computeCommandEncoder()) {
+    if (!encoder)
+        throw Failure("run", "Metal made no command encoder");
+}
 
 MetalPipeline::MetalPipeline(std::shared_ptr<MetalDevice> device,
                              Owned<MTL::ComputePipelineState> pipeline,
@@ -134,12 +140,9 @@ MetalPipeline::MetalPipeline(std::shared_ptr<MetalDevice> device,
       logs_(logs), max_threads_(pipeline_->maxTotalThreadsPerThreadgroup()),
       static_memory_(pipeline_->staticThreadgroupMemoryLength()),
       simdgroup_(pipeline_->threadExecutionWidth()) {
-    for (auto& binding : bindings_) {
+    for (auto& binding : bindings_)
         if (binding.kind == "buffer")
-            needed_buffers_ |= bit(binding.index);
-        else if (binding.kind == "threadgroup")
-            needed_threadgroup_memory_ |= bit(binding.index);
-    }
+            buffers_.push_back({binding.index, nullptr, 0, binding.access != "read"});
 }
 
 // pymetal/geometry.py and arguments.py check first, in words made for users. This keeps any other
@@ -182,18 +185,29 @@ void MetalPipeline::check(const Launch& launch) const {
                                     "multiple of the threadgroup");
 }
 
-void MetalPipeline::encode(MTL::CommandBuffer* command_buffer, const Launch& launch,
+bool MetalPipeline::passes(const Launch& launch) const {
+    try {
+        check(launch);
+        return true;
+    } catch (const Failure&) {
+        return false;
+    }
+}
+
+void MetalPipeline::encode(Encoding& encoding, const Launch& launch,
                            std::span<const Buffer> buffers) const {
-    auto* encoder = command_buffer->computeCommandEncoder();
-    if (!encoder)
-        throw Failure("run", "Metal made no command encoder");
-    encoder->setComputePipelineState(pipeline_.get());
+    auto* encoder = encoding.encoder;
+    if (encoding.pipeline != this)
+        encoder->setComputePipelineState(pipeline_.get());
+    encoding.pipeline = this;
     for (size_t i = 0; i < buffers.size(); ++i) {
         auto& slot = launch.buffers[i];
-        if (buffers[i].buffer)
-            encoder->setBuffer(buffers[i].buffer, 0, slot.index);
-        else
+        auto& bound = encoding.buffers[slot.index];
+        if (!buffers[i].buffer)
             encoder->setBytes(slot.memory, slot.size_bytes, slot.index);
+        else if (buffers[i].buffer != bound)
+            encoder->setBuffer(buffers[i].buffer, 0, slot.index);
+        bound = buffers[i].buffer;
     }
     for (auto& part : launch.threadgroup_memory)
         encoder->setThreadgroupMemoryLength(part.size_bytes, part.index);
@@ -205,7 +219,6 @@ void MetalPipeline::encode(MTL::CommandBuffer* command_buffer, const Launch& lau
                                                 launch.grid[1] / group[1],
                                                 launch.grid[2] / group[2]),
                                       metal_size(group));
-    encoder->endEncoding();
 }
 
 GpuTime MetalPipeline::launch(const Launch& launch) {
@@ -227,7 +240,10 @@ GpuTime MetalPipeline::launch(const Launch& launch) {
                                       : queue->commandBufferWithUnretainedReferences();
         if (!command_buffer)
             throw Failure("run", "Metal made no command buffer");
-        encode(command_buffer, launch, buffers.all());
+        {
+            Encoding encoding(command_buffer);
+            encode(encoding, launch, buffers.all());
+        }
         if (completion)
             command_buffer->addCompletedHandler(^(MTL::CommandBuffer*) {
               completion->finish();
@@ -241,6 +257,7 @@ GpuTime MetalPipeline::launch(const Launch& launch) {
     }
     command_buffer->waitUntilCompleted();
     auto time = result_of(command_buffer);
+    set_gpu_seconds(time.end_seconds - time.start_seconds);
     buffers.copy_back();
     return time;
 }

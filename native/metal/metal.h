@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -25,6 +26,7 @@ struct Failure : std::runtime_error {
     std::string stage;
     std::string domain;
     long code;
+    size_t launches = 1; // that shared the command buffer which failed
 };
 
 using Size3 = std::array<size_t, 3>;
@@ -109,6 +111,19 @@ struct GpuTime {
     double end_seconds = 0;
 };
 
+class Pipeline;
+
+struct Step {
+    Pipeline* pipeline = nullptr;
+    Launch launch; // without a timeout
+};
+
+// What came of launching steps: the GPU's seconds for each, up to the failure if there is one.
+struct StepsResult {
+    std::vector<double> seconds;
+    std::optional<Failure> failure;
+};
+
 struct LogMessage {
     long level = 0;
     std::string subsystem;
@@ -117,7 +132,6 @@ struct LogMessage {
 };
 
 class Library;
-class Pipeline;
 
 class Device {
   public:
@@ -126,6 +140,8 @@ class Device {
     virtual std::shared_ptr<Library> library_from_source(const std::string& source,
                                                          const CompileOptions&) = 0;
     virtual std::shared_ptr<Library> library_from_metallib(const std::string& bytes) = 0;
+    // One step after another, as many as can in one command buffer; a failure ends it.
+    virtual StepsResult launch_all(std::span<const Step>) = 0;
     // How many launches that timed out are still running on the GPU.
     virtual int unfinished_launches() const = 0;
     // One capture at a time; `path` must not exist.
@@ -148,6 +164,8 @@ class Pipeline {
   public:
     virtual ~Pipeline() = default;
     virtual const std::vector<BindingInfo>& bindings() const = 0;
+    // The slots of its buffers, without memory.
+    virtual std::span<const BufferSlot> buffers() const = 0;
     virtual size_t max_total_threads_per_threadgroup() const = 0;
     virtual size_t static_threadgroup_memory_bytes() const = 0;
     virtual size_t threads_per_simdgroup() const = 0;

@@ -6,8 +6,9 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pymetal import _native
 from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.devices import Binding, Limits, Report, Size
-from pymetal.errors import DeviceError, FunctionNotFoundError, LibraryError
+from pymetal.errors import DeviceError, Error, FunctionNotFoundError, LibraryError
 from pymetal.metal.constants import constant_bytes, provisional_bytes
 from pymetal.metal.errors import error_of
 from pymetal.metal.includes import inlined
@@ -63,7 +64,7 @@ class MetalDevice:
         self.info = native.info
         self.is_paravirtual = "paravirtual" in self.info.name.lower()
         # Arrays of launches that timed out: the GPU may write them until it is done.
-        self._in_use: list[Sequence[Binding]] = []
+        self._in_use: list[object] = []
 
     @property
     def limits(self) -> Limits:
@@ -139,35 +140,43 @@ class MetalDevice:
             self._native.stop_capture()
 
     def launch(
-        self,
-        native: _native.MetalPipeline,
-        function: Function,
-        bindings: Sequence[Binding],
-        threadgroup_memory: Mapping[int, int],
-        grid: Size,
-        threadgroup: Size,
-        timeout: float | None = None,
+        self, run: Callable[[], _native.GpuTime], name: str, kept: object
     ) -> _native.GpuTime:
-        """Run one pipeline and wait for it."""
+        """`run` a launch and wait for it; a launch that times out keeps `kept` alive."""
+        self.check_usable()
+        try:
+            return run()
+        except _native.MetalFailure as failure:
+            if failure.args[0] == "timeout":
+                self._in_use.append(kept)
+            raise error_of(failure, name) from None
+
+    def launch_all(self, works: Sequence[Any]) -> tuple[list[float], _native.MetalFailure | None]:
+        """Launch what calls of this device bound, in as few command buffers as can be.
+
+        Something else in `works` ends it. Gives the seconds of each launch, the failed one's too.
+        """
+        self.check_usable()
+        bounds = list(takewhile(self._has_bound, works))
+        launchers: list[Any] = [bound.launcher for bound in bounds]
+        seconds, failure = self._native.launch_all(bounds, [x.native for x in launchers])
+        for launcher, each in zip(launchers, seconds, strict=False):
+            launcher.gpu_seconds = each
+        if any(launcher.logs for launcher in launchers):
+            self.deliver_log()
+        return [*seconds, 0.0] if failure is not None else seconds, failure
+
+    def _has_bound(self, work: Any) -> bool:
+        if not isinstance(work, _native.Bound):
+            return False
+        launcher: Any = work.launcher
+        return isinstance(launcher, MetalPipeline) and launcher.device is self
+
+    def check_usable(self) -> None:
+        """Refuse a forked process; let go of what launches that are over by now held."""
         _check_process()
         if self._in_use and self._native.unfinished_launches() == 0:
             self._in_use.clear()
-        slots = [
-            (b.argument.index, b.array.__array_interface__["data"][0], b.array.nbytes, b.written)
-            for b in bindings
-        ]
-        try:
-            return native.launch(
-                slots,
-                list(threadgroup_memory.items()),
-                grid,
-                threadgroup,
-                timeout or 0.0,
-            )
-        except _native.MetalFailure as failure:
-            if failure.args[0] == "timeout":
-                self._in_use.append(bindings)
-            raise error_of(failure, function.name) from None
 
     def deliver_log(self) -> None:
         """Hand what kernels logged to the logger `pymetal.kernel`."""
@@ -282,7 +291,10 @@ class MetalLibrary:
 
 
 class MetalPipeline:
-    """A kernel on the GPU. `gpu_seconds` is how long the last launch ran there."""
+    """A kernel on the GPU. `gpu_seconds` is how long the last launch ran there.
+
+    It is the launcher of its own warm calls too: see `Kernel`.
+    """
 
     def __init__(
         self,
@@ -292,9 +304,9 @@ class MetalPipeline:
         report: Report,
         logs: bool,
     ) -> None:
-        self._device = device
-        self._native = native
-        self._logs = logs
+        self.device = device
+        self.native = native
+        self.logs = logs
         self.function = function
         self.report = report
         self.max_total_threads_per_threadgroup = native.max_total_threads_per_threadgroup
@@ -310,12 +322,41 @@ class MetalPipeline:
         timeout: float | None = None,
     ) -> None:
         """Run the grid and return when the GPU is done. Raises `KernelFault`, `DeviceError`."""
-        ran = self._device.launch(
-            self._native, self.function, bindings, threadgroup_memory, grid, threadgroup, timeout
+        slots = [
+            (b.argument.index, b.array.__array_interface__["data"][0], b.array.nbytes, b.written)
+            for b in bindings
+        ]
+        memory = list(threadgroup_memory.items())
+        self._launch(
+            lambda: self.native.launch(slots, memory, grid, threadgroup, timeout or 0.0), bindings
         )
+
+    def route(self, grid: Size, threadgroup: Size) -> tuple[MetalPipeline, tuple[int, ...]]:
+        """What launches that geometry, and the buffer indices in the order that it reads them."""
+        return self, tuple(self.native.buffer_indices)
+
+    def launch_bound(self, bound: _native.Bound, timeout: float | None = None) -> None:
+        """As `launch`, with what a call bound."""
+        self._launch(lambda: self.native.launch_bound(bound, timeout or 0.0), bound)
+
+    def launch_all(self, works: Sequence[Any]) -> tuple[list[float], _native.MetalFailure | None]:
+        """See `MetalDevice.launch_all`."""
+        return self.device.launch_all(works)
+
+    def fault(
+        self,
+        failure: _native.MetalFailure,
+        bindings: Sequence[Binding],
+        timeout: float | None,
+    ) -> Error:
+        """The error of a launch by `launch_all` that failed."""
+        return error_of(failure, self.function.name)
+
+    def _launch(self, run: Callable[[], _native.GpuTime], kept: object) -> None:
+        ran = self.device.launch(run, self.function.name, kept)
         self.gpu_seconds = ran.end_seconds - ran.start_seconds
-        if self._logs:
-            self._device.deliver_log()
+        if self.logs:
+            self.device.deliver_log()
 
 
 def _check_process() -> None:

@@ -54,9 +54,12 @@ _RUN: dict[int, tuple[type[Error], str]] = {
 def error_of(failure: MetalFailure, subject: str = "") -> Error:
     """The typed error of a `MetalFailure`. `subject` is the kernel, file or path it is about.
 
+    Launches of a queue share a command buffer, and Metal does not tell which of them failed.
     The error has Metal's `domain` ("" if the failure is not Metal's), `code` and `text`.
     """
-    stage, text, domain, code = failure.args
+    stage, text, domain, code, launches = failure.args
+    if launches > 1:
+        subject = f"one of {launches} launches that ran together, the first {subject}"
     said = f"{text} ({domain} {code})" if domain else str(text)
     facts: dict[str, Any] = {"domain": domain, "code": code, "text": text}
     lead = f"{subject}: " if subject else ""

@@ -46,6 +46,8 @@ void metal_double_finish_stuck(void);
 size_t metal_double_live_objects(char* lines, size_t capacity);
 // Messages that the calling thread has sent, and their names since `trace` was last switched on.
 uint64_t metal_double_messages(void);
+// Command buffers committed so far.
+uint64_t metal_double_command_buffers(void);
 void metal_double_trace(int on);
 size_t metal_double_trace_lines(char* lines, size_t capacity);
 

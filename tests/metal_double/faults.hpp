@@ -23,6 +23,7 @@ struct Fault {
 //   "max buffer length"    the device allows `code` bytes
 //   "max threads"          pipelines allow `code` threads per threadgroup
 //   "uniform only"         the GPU lacks non-uniform threadgroups
+//   "gpu time"             a dispatch takes `code` microseconds of the GPU's time, else one
 //   "paravirtual"          the GPU is a virtual machine's
 std::optional<Fault> take_fault(const char* name);
 

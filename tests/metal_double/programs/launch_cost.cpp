@@ -1,10 +1,12 @@
 // launch_cost COUNT: what warm launches of the Metal device cost on the double. Prints the messages
 // of one launch, then the mean messages and C++ allocations of COUNT launches and living objects
-// before and after.
+// before and after; last, the messages of a batch of three.
 #include "../control.h"
+#include "memory.h"
 #include "metal/metal.h"
 #include "small_engine.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +20,16 @@ thread_local long allocations = 0;
 size_t living_objects() {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     return metal_double_live_objects(nullptr, 0);
+}
+
+template <class Action>
+void print_messages(const char* name, Action action) {
+    char lines[4096];
+    metal_double_trace(1);
+    action();
+    metal_double_trace(0);
+    metal_double_trace_lines(lines, sizeof lines);
+    std::printf("%s\n%s", name, lines);
 }
 } // namespace
 
@@ -43,22 +55,20 @@ int main(int, char** arguments) {
     auto pipeline = device->library_from_source("source", {})->pipeline("add_one", {});
 
     alignas(16384) static float pages[4096];
+    const pymetal::Memory array(sizeof pages);
     float out[4] = {};
     unsigned n = 4;
     const BufferSlot copied[] = {{0, out, sizeof out, true}, {1, &n, sizeof n, false}};
+    const BufferSlot own[] = {{0, array.data(), sizeof pages, true}, {1, &n, sizeof n, false}};
     const BufferSlot shared[] = {{0, pages, sizeof pages, true}, {1, &n, sizeof n, false}};
 
     long count = std::atol(arguments[1]);
-    for (auto& [name, slots] : {std::pair{"copied", copied}, {"no copy", shared}}) {
+    for (auto& [name, slots] :
+         {std::pair{"copied", copied}, {"array of PyMetal's", own}, {"foreign pages", shared}}) {
         const Launch launch{{slots, 2}, {}, {4, 1, 1}, {4, 1, 1}, 0};
         for (int i = 0; i < 3; ++i)
             pipeline->launch(launch);
-        char lines[4096];
-        metal_double_trace(1);
-        pipeline->launch(launch);
-        metal_double_trace(0);
-        metal_double_trace_lines(lines, sizeof lines);
-        std::printf("%s\n%s", name, lines);
+        print_messages(name, [&] { pipeline->launch(launch); });
         auto living = living_objects();
         auto messages = metal_double_messages();
         auto before = allocations;
@@ -71,5 +81,8 @@ int main(int, char** arguments) {
                     static_cast<double>(allocations - before) / count, living, living_objects(),
                     seconds.count());
     }
-    return out[0] == static_cast<float>(count + 4) ? 0 : 1;
+    Step steps[3];
+    std::ranges::fill(steps, Step{pipeline.get(), {{copied, 2}, {}, {4, 1, 1}, {4, 1, 1}, 0}});
+    print_messages("a batch of three", [&] { device->launch_all(steps); });
+    return out[0] == static_cast<float>(count + 7) ? 0 : 1;
 }
