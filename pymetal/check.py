@@ -14,12 +14,12 @@ from pymetal.devices import Device, DeviceLibrary
 from pymetal.devices import device as pick_device
 from pymetal.errors import CompileError, Diagnostic, Error, FunctionNotFoundError
 from pymetal.library import read_source
-from pymetal.source import CompileOptions
+from pymetal.source import CompileOptions, Source
 
 
 @dataclass
 class KernelResult:
-    """One kernel: what it takes, and whether the engine accepts it."""
+    """One kernel: what it takes, whether the engine accepts it, what a target lacks for it."""
 
     name: str
     arguments: tuple[Argument, ...] = ()
@@ -27,10 +27,11 @@ class KernelResult:
     compile_seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
     error: str = ""
+    lacking: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return not self.error
+        return not self.error and not self.lacking
 
 
 @dataclass
@@ -67,10 +68,11 @@ class CheckResult:
                 lines += [f"  {line}" for line in file.error.splitlines()]
             for kernel in file.kernels:
                 takes = ", ".join(str(a) for a in kernel.arguments if a.kind != "builtin")
-                state = kernel.engine if kernel.ok else "FAILED"
+                state = "FAILED" if kernel.error else kernel.engine
                 lines.append(f"  {kernel.name}({takes}): {state}")
                 lines += [f"    {note}" for note in kernel.notes]
                 lines += [f"    {line}" for line in kernel.error.splitlines()]
+                lines += [f"    not portable: {line}" for line in kernel.lacking]
         kernels = [kernel for file in self.files for kernel in file.kernels]
         failed = sum(not kernel.ok for kernel in kernels) + sum(bool(f.error) for f in self.files)
         lines.append(
@@ -98,14 +100,19 @@ def check_paths(
     paths: Sequence[Path],
     device: str | Device | None = None,
     progress: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+    options: CompileOptions | None = None,
+    targets: Sequence[str] = (),
 ) -> CheckResult:
     """Compile every kernel of the files, and of the `.metal` files in the folders.
 
-    `progress` hands the files on one by one, and may show how far they are.
+    `progress` hands the files on one by one, and may show how far they are. `targets` are GPU
+    families (`pymetal.portability.TARGETS`) that must have what each kernel needs.
     """
     chosen = pick_device(device)
     files = metal_files(paths)
-    return CheckResult(chosen.name, [_check_file(path, chosen) for path in progress(files)])
+    given = options or CompileOptions()
+    results = [_check_file(path, chosen, given, targets) for path in progress(files)]
+    return CheckResult(chosen.name, results)
 
 
 def metal_files(paths: Sequence[Path]) -> list[Path]:
@@ -121,15 +128,22 @@ def metal_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _check_file(path: Path, device: Device) -> FileResult:
+def _check_file(
+    path: Path, device: Device, options: CompileOptions, targets: Sequence[str]
+) -> FileResult:
     result = FileResult(str(path))
     start = time.perf_counter()
     try:
-        if path.suffix == ".metallib":
+        source = None if path.suffix == ".metallib" else read_source(path)
+        if source is None:
             library = device.library_from_metallib(path.read_bytes(), str(path))
         else:
-            library = device.library_from_source(read_source(path), CompileOptions())
+            library = device.library_from_source(source, options)
         result.kernels = [_check_kernel(library, name) for name in library.function_names]
+        if targets:
+            for kernel in result.kernels:
+                if not kernel.error:
+                    kernel.lacking = _lacking(path, source, options, kernel, targets)
     except CompileError as error:
         result.diagnostics = error.diagnostics
         result.error = str(error)
@@ -154,6 +168,27 @@ def _check_kernel(library: DeviceLibrary, name: str) -> KernelResult:
     except Error as error:
         result.error = str(error)
     return result
+
+
+def _lacking(
+    path: Path,
+    source: Source | None,
+    options: CompileOptions,
+    kernel: KernelResult,
+    targets: Sequence[str],
+) -> list[str]:
+    from pymetal import portability
+    from pymetal.air.library import Library
+    from pymetal.msl import compile_source
+
+    if source is None:
+        library = Library.open(path)
+    else:
+        data = compile_source(source, options, (kernel.name,))
+        library = Library.from_bytes(data, str(path))
+    constants = _example_constants(library.function(kernel.name))
+    text = source.text if source is not None else ""
+    return portability.problems(library, kernel.name, constants, targets, text)
 
 
 def _example_constants(function: Function) -> dict[str | int, Any]:

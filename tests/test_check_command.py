@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from fake_device import FakeDevice, buffer
+from metal_calls import only_on_the_software_device
 
 from pymetal import check, cli
 from pymetal.air.function import Function, FunctionConstant
@@ -116,3 +117,74 @@ def test_the_cache_command_shows_and_clears(cache_dir, capsys):
     assert command(capsys, "cache")[1].startswith(f"{cache_dir}\n1 entries")
     assert command(capsys, "cache", "clear")[1] == f"removed 1 entries of {cache_dir}\n"
     assert json.loads(command(capsys, "cache", "info", "--json")[1])["entries"] == 0
+
+
+PORTABLE = """#include <metal_stdlib>
+using namespace metal;
+kernel void plain(device float* x, uint i [[thread_position_in_grid]]) { x[i] = 1; }
+"""
+NEEDS = {
+    "x[i] = quad_sum(x[i]);": ("apple4", "quad-scoped operations", True),
+    "x[i] = simd_shuffle_xor(x[i], 1);": ("apple6", "simdgroup shuffles and votes", True),
+    "x[i] = bfloat(x[i]) + 1;": ("apple6", "bfloat", True),
+    "x[i] = simd_sum(x[i]);": ("apple7", "simdgroup reductions", True),
+    "simdgroup_float8x8 m; simdgroup_load(m, x); simdgroup_store(m, x);": (
+        "apple7",
+        "simdgroup matrices",
+        False,
+    ),
+    "atomic_fetch_add_explicit((device atomic_float*)x, 1.0f, memory_order_relaxed);": (
+        "apple7",
+        "floating-point atomics",
+        True,
+    ),
+    "x[i] = simd_shuffle_and_fill_up(x[i], 0.0f, 1);": ("apple8", "simd_shuffle_and_fill", False),
+    "atomic_max_explicit((device atomic_ulong*)x, 1ul, memory_order_relaxed);": (
+        "apple9",
+        "64-bit atomics",
+        False,
+    ),
+    "threadgroup float t[5000]; t[i] = x[i]; threadgroup_barrier(mem_flags::mem_threadgroup);"
+    " x[i] = t[4999 - i];": ("apple4", "20000 bytes of threadgroup memory", True),
+}
+
+
+@pytest.mark.parametrize("body", NEEDS)
+def test_what_a_target_lacks_fails_the_command(tmp_path, device, capsys, body):
+    only_on_the_software_device(device)
+    since, what, mac2 = NEEDS[body]
+    path = tmp_path / "k.metal"
+    path.write_text(PORTABLE + PORTABLE.splitlines()[-1].replace("plain", "k").replace(
+        "x[i] = 1;", body))  # fmt: skip
+    before = f"apple{int(since.removeprefix('apple')) - 1}"
+    code, out, _ = command(capsys, "check", path, "--target", f"{before},{since},mac2", "--json")
+    plain, needy = json.loads(out)["files"][0]["kernels"]
+    assert plain["lacking"] == []
+    assert [line for line in needy["lacking"] if line.startswith(f"{since}:")] == []
+    assert [line for line in needy["lacking"] if line.startswith("mac2:")] == [] or not mac2
+    assert code == 1
+    (line,) = [line for line in needy["lacking"] if line.startswith(f"{before}:")]
+    assert what in line
+    code, out, _ = command(capsys, "check", path, "--target", since)
+    assert code == 0
+
+
+def test_an_unknown_target_is_an_error_that_lists_those_there_are(tmp_path, device, capsys):
+    path = tmp_path / "k.metal"
+    path.write_text(PORTABLE)
+    code, _, err = command(capsys, "check", path, "--target", "apple7,m1", "--device", device)
+    assert code != 0
+    assert "no GPU family 'm1'" in err
+    assert "apple10" in err
+
+
+def test_headers_and_macros_reach_the_check(tmp_path, device, capsys):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "value.h").write_text("#define VALUE GIVEN\n")
+    path = tmp_path / "k.metal"
+    path.write_text("#include <value.h>\n" + PORTABLE.replace("= 1", "= VALUE"))
+    code, _, _ = command(capsys, "check", path, "--device", device)
+    assert code == 1
+    given = ("-I", tmp_path / "deep", "-D", "GIVEN=3")
+    code, out, _ = command(capsys, "check", path, "--device", device, *given)
+    assert code == 0, out

@@ -247,6 +247,44 @@ def test_macros_and_language_version_reach_the_source():
         compile_text(text, CompileOptions(language_version=(9, 1)))
 
 
+@pytest.mark.parametrize(
+    ("statement", "since"),
+    [
+        ("bfloat b = 1; (void)b;", (3, 1)),
+        ("x[0] = simd_shuffle_and_fill_up(x[0], 0.0f, 1);", (2, 4)),
+        ("simdgroup_float8x8 m; (void)m;", (2, 3)),
+        ("device atomic_float* a = (device atomic_float*)x; (void)a;", (3, 0)),
+        ("x[0] = simd_sum(x[0]);", (2, 1)),
+    ],
+)
+def test_older_language_versions_lack_what_came_later(statement, since):
+    text = HEADER + f"kernel void k(device float* x [[buffer(0)]]) {{ {statement} }}"
+    compile_text(text, CompileOptions(language_version=since))
+    older = (since[0], since[1] - 1) if since[1] else (since[0] - 1, 4)
+    with pytest.raises(CompileError, match=f"needs Metal {since[0]}.{since[1]}") as caught:
+        compile_text(text, CompileOptions(language_version=older))
+    (diagnostic,) = caught.value.diagnostics
+    assert statement in diagnostic.source_line
+
+
+def test_a_name_of_a_later_version_may_be_ones_own():
+    text = """namespace mine { struct atomic_float { uint bits; }; }
+    kernel void k(device mine::atomic_float* x [[buffer(0)]]) { x[0].bits = 1; }"""
+    assert compile_text(text, CompileOptions(language_version=(2, 4))).names == ("k",)
+
+
+def test_directives_see_the_librarys_macros():
+    text = """#include <metal_stdlib>
+    #if !defined(M_PI_F) || !defined(INFINITY) || !defined(FLT_MAX) || CHAR_BIT != 8 || INT_MAX < 9
+    #error none
+    #endif
+    #ifndef M_PI_H
+    #define M_PI_H none
+    #endif
+    kernel void k(device float* x) { x[0] = M_PI_F + INFINITY + M_PI_H + INT_MIN; }"""
+    assert compile_text(text).names == ("k",)
+
+
 def test_includes_are_found_beside_the_source_and_in_the_given_folders(tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "lib" / "deep").mkdir(parents=True)

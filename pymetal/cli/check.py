@@ -9,16 +9,40 @@ import typer
 
 from pymetal.cli import options, screen
 
+Target = Annotated[
+    str,
+    typer.Option(
+        metavar="FAMILIES",
+        help="GPU families that must have what each kernel needs: apple7,apple8,mac2.",
+        show_default=False,
+    ),
+]
+
 
 def check(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    include: options.Include = None,
+    define: options.Define = None,
+    math_mode: options.Math = "safe",
+    target: Target = "",
     device: options.Device = None,
     as_json: options.Json = False,
 ) -> None:
     """Compile every kernel of files and folders, and show what each takes."""
+    from pymetal import portability
     from pymetal.check import check_paths
+    from pymetal.source import CompileOptions
 
-    result = check_paths(paths, device, lambda files: screen.progress(files, "checking"))
+    given = CompileOptions(
+        include_dirs=tuple(include or ()), macros=tuple(define or ()), math_mode=math_mode
+    )
+    result = check_paths(
+        paths,
+        device,
+        lambda files: screen.progress(files, "checking"),
+        given,
+        portability.targets_of(target),
+    )
     if as_json:
         screen.print_json(result.as_json())
     else:

@@ -20,6 +20,7 @@ from pymetal.msl.diagnostics import Reporter
 from pymetal.msl.options import compile_flags, language_version
 from pymetal.msl.preprocess import preprocess
 from pymetal.msl.rewrite import Program, rewrite
+from pymetal.msl.versions import too_new
 from pymetal.source import CompileOptions, Source
 
 _EMIT = ("-S", "-emit-llvm")
@@ -86,6 +87,11 @@ def _front(
         reporter.raise_errors()
     program = rewrite(preprocessed.text, kernels)
     reporter.add_problems(program)
+    if options.language_version is not None:
+        found = too_new(program.tokens, options.language_version)
+        if found is not None:
+            reporter.add(found[0], program, found[1])
+            reporter.raise_errors()
     return reporter, program, compile_flags(options, preprocessed.tensors)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 from pymetal.errors import UnsupportedError
 from pymetal.msl.clang import INCLUDE
 from pymetal.source import CompileOptions
@@ -14,7 +17,6 @@ _PREDEFINED = (
     "__METAL__=1",
     "__METAL_MACOS__=1",
     "__METAL_CPU_PYMETAL__=1",
-    "__HAVE_BFLOAT__=1",
 )
 
 # A GPU's ABI passes vectors, half and bfloat as they are; the loader drops the target.
@@ -70,9 +72,11 @@ def predefined(options: CompileOptions) -> list[str]:
     """-D flags of the macros that Metal's compiler predefines."""
     major, minor = language_version(options)
     tensors = ["-D__HAVE_TENSOR__=1"] if major >= 4 else []
+    bfloat = ["-D__HAVE_BFLOAT__=1"] if (major, minor) >= (3, 1) else []
     return [
         *(f"-D{macro}" for macro in _PREDEFINED),
         f"-D__METAL_VERSION__={major}{minor}0",
+        *bfloat,
         *tensors,
     ]
 
@@ -84,10 +88,33 @@ def preprocess_flags(options: CompileOptions) -> list[str]:
         *("-E", "-x", "c++", "-nostdinc", "-w", "-undef", "-D__cplusplus=201703L"),
         *predefined(options),
         *fast,
+        *_library_macros(),
         *(f"-D{name}={value}" for name, value in options.macros),
         f"-I{INCLUDE}",
         *(f"-I{folder.absolute()}" for folder in options.include_dirs),
     ]
+
+
+_INTEGER = re.compile(r"[-+()\d\sUuLl]+")
+
+
+@cache
+def _library_macros() -> tuple[str, ...]:
+    """-D flags of the standard library's constants, for `#ifdef M_PI_F` and `#if CHAR_BIT == 8`.
+
+    The headers themselves come in later, precompiled. Integers have their values here; the others
+    stand for themselves until then.
+    """
+    integers: set[str] = set()
+    flags = []
+    text = (INCLUDE / "pymetal_limits.h").read_text(encoding="utf-8")
+    for name, value in re.findall(r"^#define (\w+) (.+)$", text, re.M):
+        if _INTEGER.fullmatch(value) or value in integers:
+            integers.add(name)
+            flags.append(f"-D{name}={value}")
+        else:
+            flags.append(f"-D{name}={name}")
+    return tuple(flags)
 
 
 def compile_flags(options: CompileOptions, tensors: bool = False) -> list[str]:
