@@ -8,85 +8,25 @@ engines compute differently, are compared with float64 in tests of their own.
 from __future__ import annotations
 
 import os
-from functools import cache
 
 import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite.binding", reason="the software device needs llvmlite")
 
-from random_kernels import SHAPES, RandomKernel, source
+from two_engines import Engine, both, canonical, differences, inputs
 
-from pymetal import _native
-from pymetal.air.canonical import CanonicalFunction
-from pymetal.air.container import Container
-from pymetal.air.library import Library
-from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.engines import compile_kernel
-from pymetal.cpu.lanes import LaneLayout, lane_layout
-from pymetal.msl import compile_source
-from pymetal.source import CompileOptions, Source
 
 HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 SEEDS = int(os.environ.get("PYMETAL_SEEDS", "16"))
 AT_ONCE = 8  # kernels in a file: clang's start is shared
 
 
-def canonical(text: str, *names: str) -> list[CanonicalFunction]:
-    library = Library(Container(compile_source(Source(text), CompileOptions())))
-    return [library.canonical(name) for name in names]
-
-
-class Engine:
-    """One kernel on one engine; vectorised code is made for each lane layout as needed."""
-
-    def __init__(self, function: CanonicalFunction, name: str) -> None:
-        self.function = function
-        self.name = name
-        self.made: dict[LaneLayout, tuple[Compiled, _native.Pipeline]] = {}
-
-    def __call__(self, *arrays: np.ndarray, grid, threadgroup) -> None:
-        size, group = (tuple(s) + (1,) * (3 - len(s)) for s in (grid, threadgroup))
-        layout = lane_layout(size, group)
-        if layout not in self.made:
-            compiled = compile_kernel(self.function, self.name, layout)
-            assert compiled.engine == self.name
-            self.made[layout] = compiled, compiled.load()
-        compiled, pipeline = self.made[layout]
-        addresses = [arrays[index].ctypes.data for index in compiled.buffers]
-        assert pipeline.launch(addresses, [], size, group) is None
-
-
-def both(function: CanonicalFunction) -> tuple[Engine, Engine]:
-    return Engine(function, "reference"), Engine(function, "vectorised")
-
-
-@cache
-def inputs() -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(1)
-    return (
-        random.integers(0, 1000, 256).astype(np.uint32),
-        random.standard_normal(256).astype(np.float32),
-    )
-
-
 @pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
 def test_random_kernels_agree(first: int) -> None:
-    seeds = range(first, min(first + AT_ONCE, SEEDS))
-    functions = canonical(source(seeds, size=6), *(f"k{seed}" for seed in seeds))
-    a, f = inputs()
-    for seed, function in zip(seeds, functions, strict=True):
-        n = np.array([seed % 11], np.uint32)
-        reference, vectorised = both(function)
-        for grid, threadgroup in SHAPES[seed % 5 :: 5]:
-            results = [np.zeros(int(np.prod(grid)), np.uint32) for _ in range(2)]
-            reference(results[0], a, f, n, grid=grid, threadgroup=threadgroup)
-            vectorised(results[1], a, f, n, grid=grid, threadgroup=threadgroup)
-            assert np.array_equal(*results), (
-                f"seed {seed}, grid {grid}, threadgroup {threadgroup}: threads "
-                f"{np.flatnonzero(results[0] != results[1])[:10]} differ\n"
-                f"{RandomKernel(seed, 6).text}"
-            )
+    found = differences(range(first, min(first + AT_ONCE, SEEDS)), size=6)
+    assert not found, "\n".join(found)
 
 
 # Seeds whose kernels once differed: (seed, size, grid, threadgroup), and why.
@@ -97,14 +37,8 @@ FOUND = [
 
 @pytest.mark.parametrize(("seed", "size", "grid", "threadgroup"), FOUND)
 def test_random_kernels_that_once_differed_agree(seed, size, grid, threadgroup) -> None:
-    (function,) = canonical(source([seed], size), f"k{seed}")
-    a, f = inputs()
-    n = np.array([seed % 11], np.uint32)
-    results = []
-    for engine in both(function):
-        results.append(np.zeros(int(np.prod(grid)), np.uint32))
-        engine(results[-1], a, f, n, grid=grid, threadgroup=threadgroup)
-    assert np.array_equal(*results)
+    found = differences([seed], size, [(grid, threadgroup)])
+    assert not found, found[0]
 
 
 CASES = {

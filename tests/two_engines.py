@@ -1,0 +1,88 @@
+"""One kernel on both engines, and random kernels compared bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+from random_kernels import SHAPES, RandomKernel, source
+
+from pymetal import _native
+from pymetal.air.canonical import CanonicalFunction
+from pymetal.air.container import Container
+from pymetal.air.library import Library
+from pymetal.cpu.compiled import Compiled
+from pymetal.cpu.engines import compile_kernel
+from pymetal.cpu.lanes import LaneLayout, lane_layout
+from pymetal.msl import compile_source
+from pymetal.source import CompileOptions, Source
+
+Size = tuple[int, ...]
+
+
+def canonical(text: str, *names: str) -> list[CanonicalFunction]:
+    library = Library(Container(compile_source(Source(text), CompileOptions())))
+    return [library.canonical(name) for name in names]
+
+
+class Engine:
+    """One kernel on one engine; vectorised code is made for each lane layout as needed."""
+
+    def __init__(self, function: CanonicalFunction, name: str) -> None:
+        self.function = function
+        self.name = name
+        self.made: dict[LaneLayout | None, tuple[Compiled, _native.Pipeline]] = {}
+
+    def __call__(self, *arrays: np.ndarray, grid: Size, threadgroup: Size) -> None:
+        size, group = (tuple(s) + (1,) * (3 - len(s)) for s in (grid, threadgroup))
+        layout = lane_layout(size, group) if self.name == "vectorised" else None
+        if layout not in self.made:
+            compiled = compile_kernel(self.function, self.name, layout)
+            assert compiled.engine == self.name
+            self.made[layout] = compiled, compiled.load()
+        compiled, pipeline = self.made[layout]
+        addresses = [arrays[index].ctypes.data for index in compiled.buffers]
+        assert pipeline.launch(addresses, [], size, group) is None
+
+
+def both(function: CanonicalFunction) -> tuple[Engine, Engine]:
+    return Engine(function, "reference"), Engine(function, "vectorised")
+
+
+@cache
+def inputs() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    return (
+        random.integers(0, 1000, 256).astype(np.uint32),
+        random.standard_normal(256).astype(np.float32),
+    )
+
+
+def shapes_of(seed: int) -> list[tuple[Size, Size]]:
+    """The launches of a seed's kernel, (grid, threadgroup)."""
+    return SHAPES[seed % 5 :: 5]
+
+
+def differences(
+    seeds: Iterable[int], size: int, shapes: list[tuple[Size, Size]] | None = None
+) -> list[str]:
+    """What differs between the engines: a line and the source for each kernel that does."""
+    seeds = list(seeds)
+    functions = canonical(source(seeds, size), *(f"k{seed}" for seed in seeds))
+    found = []
+    for seed, function in zip(seeds, functions, strict=True):
+        n = np.array([seed % 11], np.uint32)
+        engines = both(function)
+        for grid, threadgroup in shapes or shapes_of(seed):
+            results = [np.zeros(int(np.prod(grid)), np.uint32) for _ in engines]
+            for engine, result in zip(engines, results, strict=True):
+                engine(result, *inputs(), n, grid=grid, threadgroup=threadgroup)
+            if not np.array_equal(*results):
+                found.append(
+                    f"seed {seed}, size {size}, grid {grid}, threadgroup {threadgroup}: threads "
+                    f"{np.flatnonzero(results[0] != results[1])[:10]} differ\n"
+                    f"{RandomKernel(seed, size).text}"
+                )
+                break
+    return found
