@@ -44,7 +44,7 @@ float exp10(float x) {
 float powr(float x, float y) {
     const bool undefined = x < 0 || std::isnan(x) || std::isnan(y) || (x == 0 && y == 0) ||
                            (std::isinf(x) && y == 0) || (x == 1 && std::isinf(y));
-    return undefined ? NAN : std::pow(x, y);
+    return undefined ? NAN : std::pow(std::fabs(x), y); // -0 counts as 0
 }
 
 // The neighbour of a half, given and returned as bits.

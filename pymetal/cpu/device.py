@@ -295,11 +295,8 @@ class CpuPipeline:
 
 
 def _engine() -> str:
-    """`PYMETAL_ENGINE`: "reference", "vectorised", or "auto" for the fastest that does it.
-
-    The default is the reference engine until the vectorised one passes the whole suite.
-    """
-    engine = os.environ.get("PYMETAL_ENGINE") or "reference"
+    """`PYMETAL_ENGINE`: "reference", "vectorised", or "auto" for the fastest that does it."""
+    engine = os.environ.get("PYMETAL_ENGINE") or "auto"
     if engine not in ENGINES:
         raise DeviceError(f"PYMETAL_ENGINE is {engine!r}; it is one of {', '.join(ENGINES)}")
     return engine

@@ -48,6 +48,8 @@ def compute(e: Emitter, i: Instruction) -> None:
             e.define(i, _division(e, i))
         elif any(o.type.text in _NARROW for o in i.operands) or i.type.text in _NARROW:
             e.define(i, mathematics.narrow(e, i))
+        elif i.opcode == "frem":
+            e.define(i, mathematics.by_vector(e, "fmod", [e.vector(o) for o in i.operands]))
         else:
             e.define(i, e.vector_of(i))
     elif shape.late:

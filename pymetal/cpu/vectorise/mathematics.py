@@ -7,7 +7,7 @@ import re
 from pymetal.air.ir import Instruction
 from pymetal.cpu.intrinsics import Mathematics
 from pymetal.cpu.lanes import LANES
-from pymetal.cpu.vectorise import polynomials
+from pymetal.cpu.vectorise import elementary
 from pymetal.cpu.vectorise.emitter import Emitter, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -97,7 +97,10 @@ def narrow(e: Emitter, i: Instruction) -> str:
         bits = e.let(f"bitcast {wide(source)} {e.vector(i.operands[0])} to {wide('i16')}")
         flipped = e.let(f"xor {wide('i16')} {bits}, splat (i16 -32768)")
         return e.let(f"bitcast {wide('i16')} {flipped} to {wide(source)}")
-    value = e.let(f"{flags} {floats} {operands[0]}, {operands[1]}")
+    if i.opcode == "frem":
+        value = by_vector(e, "fmod", operands)
+    else:
+        value = e.let(f"{flags} {floats} {operands[0]}, {operands[1]}")
     return shorten(e, value, result)
 
 
@@ -135,11 +138,11 @@ def call(e: Emitter, i: Instruction, what: Mathematics | None) -> None:
         raise NotVectorised(f"'{i.callee}'")
     name = i.callee[: suffix.start()]
     short = name.removeprefix("llvm.")
-    if short in polynomials.NAMES and type_ in ("float", *NARROW):
-        vector = e.vector(i.operands[0])
+    if short in elementary.NAMES and type_ in ("float", *NARROW):
+        vectors = [e.vector(o) for o in i.operands]
         if type_ in NARROW:
-            vector = widen(e, vector, type_)
-        value = elementary(e, short, vector)
+            vectors = [widen(e, v, type_) for v in vectors]
+        value = by_vector(e, short, vectors)
         e.define(i, shorten(e, value, type_) if type_ in NARROW else value)
         return
     types = suffix.group()[1:].split(".")
@@ -179,11 +182,6 @@ def _runtime(e: Emitter, i: Instruction, what: Mathematics, scalar: bool) -> Non
     if what.symbol.startswith("pymetal_nextafter_"):
         raise NotVectorised(f"nextafter of {what.llvm_type}")
     narrow_ = what.llvm_type in NARROW
-    if what.name in polynomials.NAMES and not scalar:
-        vector = e.vector(i.operands[0])
-        value = elementary(e, what.name, widen(e, vector, what.llvm_type) if narrow_ else vector)
-        e.define(i, shorten(e, value, what.llvm_type) if narrow_ else value)
-        return
     if scalar:
         if narrow_:
             raise NotVectorised(f"{what.name} of {what.llvm_type}")
@@ -193,19 +191,23 @@ def _runtime(e: Emitter, i: Instruction, what: Mathematics, scalar: bool) -> Non
     vectors = [e.vector(o) for o in i.operands]
     if narrow_:
         vectors = [widen(e, v, what.llvm_type) for v in vectors]
-    value = by_lane(e, what.symbol, vectors)
+    if what.name in elementary.NAMES:
+        value = by_vector(e, what.name, vectors)
+    else:
+        value = by_lane(e, what.symbol, vectors)
     e.define(i, shorten(e, value, what.llvm_type) if narrow_ else value)
 
 
-def elementary(e: Emitter, name: str, vector: str) -> str:
-    """A function of polynomials.py on 32 floats."""
-    symbol, text, declared = polynomials.definition(name, LANES)
+def by_vector(e: Emitter, name: str, vectors: list[str]) -> str:
+    """A function of elementary.py on 32 floats."""
+    symbol, text, declared = elementary.definition(name, LANES)
     if symbol not in e.helpers.definitions:
         e.helpers.definitions[symbol] = text
         for declaration in declared:
             called = declaration.split("@")[1].split("(")[0]
             e.helpers.declarations.setdefault(called, declaration)
-    return e.let(f"call {wide('float')} @{symbol}({wide('float')} {vector})")
+    operands = ", ".join(f"{wide('float')} {v}" for v in vectors)
+    return e.let(f"call {wide('float')} @{symbol}({operands})")
 
 
 def by_lane(e: Emitter, symbol: str, vectors: list[str]) -> str:

@@ -10,8 +10,9 @@ the series are Taylor's, long enough for float on the reduced interval.
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from pymetal.cpu.vectorise.code import Code
 
 _LN2_HI = 0.693145751953125  # 16 bits: a multiple by an exponent is exact
 _LN2_LO = math.log(2) - _LN2_HI
@@ -19,72 +20,15 @@ _LOG10_2_HI = 0.30102539062500  # 13 bits
 _LOG10_2_LO = math.log10(2) - _LOG10_2_HI
 # pi/2 in three parts of 33 bits or fewer (the last is what is left).
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
-_FAR = 1.0e6  # |x| beyond which sin and cos go to the C library
 
 
-class _Code:
-    """A function of one vector being written."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.lines: list[str] = []
-        self.declared: set[str] = set()
-
-    def type(self, element: str = "float") -> str:
-        return f"<{self.count} x {element}>"
-
-    def let(self, text: str) -> str:
-        self.lines.append(f"  %v{len(self.lines)} = {text}")
-        return f"%v{len(self.lines) - 1}"
-
-    def number(self, value: float, element: str = "float") -> str:
-        if element == "float":
-            value = struct.unpack("<f", struct.pack("<f", value))[0]
-        bits = struct.unpack("<Q", struct.pack("<d", value))[0]
-        return f"splat ({element} 0x{bits:016X})"
-
-    def op(self, opcode: str, a: str, b: str, element: str = "float") -> str:
-        return self.let(f"{opcode} {self.type(element)} {a}, {b}")
-
-    def call(self, name: str, *operands: str, element: str = "float") -> str:
-        short = {"float": "f32", "double": "f64"}[element]
-        t = self.type(element)
-        full = f"llvm.{name}.v{self.count}{short}"
-        self.declared.add(f"declare {t} @{full}({', '.join([t] * len(operands))})")
-        return self.let(f"call {t} @{full}({', '.join(f'{t} {o}' for o in operands)})")
-
-    def fma(self, a: str, b: str, c: str, element: str = "float") -> str:
-        return self.call("fmuladd", a, b, c, element=element)
-
-    def series(self, x: str, coefficients: Sequence[float]) -> str:
-        """c0 + c1 x + c2 x^2 + …"""
-        total = self.number(coefficients[-1])
-        for c in reversed(coefficients[:-1]):
-            total = self.fma(total, x, self.number(c))
-        return total
-
-    def cast(self, opcode: str, a: str, source: str, target: str) -> str:
-        return self.let(f"{opcode} {self.type(source)} {a} to {self.type(target)}")
-
-    def select(self, condition: str, a: str, b: str, element: str = "float") -> str:
-        t = self.type(element)
-        return self.let(f"select {self.type('i1')} {condition}, {t} {a}, {t} {b}")
-
-    def compare(self, predicate: str, a: str, b: str) -> str:
-        return self.let(f"fcmp {predicate} {self.type()} {a}, {b}")
-
-    def integer(self, opcode: str, a: str, b: int | str) -> str:
-        b = f"splat (i32 {b})" if isinstance(b, int) else b
-        return self.op(opcode, a, b, "i32")
-
-
-def _power_of_two(c: _Code, exponent: str) -> str:
+def _power_of_two(c: Code, exponent: str) -> str:
     """2^n for integers n from -126 to 127."""
     biased = c.integer("add", exponent, 127)
     return c.cast("bitcast", c.integer("shl", biased, 23), "i32", "float")
 
 
-def _scale(c: _Code, value: str, n: str) -> str:
+def _scale(c: Code, value: str, n: str) -> str:
     """value · 2^n in two steps, so that n may lead out of the normal range."""
     exponent = c.cast("fptosi", n, "float", "i32")
     half = c.integer("ashr", exponent, 1)
@@ -93,19 +37,19 @@ def _scale(c: _Code, value: str, n: str) -> str:
     return c.op("fmul", value, _power_of_two(c, rest))
 
 
-def _bounded(c: _Code, x: str, low: float, high: float) -> str:
+def _bounded(c: Code, x: str, low: float, high: float) -> str:
     x = c.select(c.compare("ogt", x, c.number(high)), c.number(high), x)
     return c.select(c.compare("olt", x, c.number(low)), c.number(low), x)
 
 
-def _nan_through(c: _Code, x: str, result: str) -> str:
+def _nan_through(c: Code, x: str, result: str) -> str:
     return c.select(c.compare("uno", x, x), x, result)
 
 
 _EXP_SERIES = [1 / math.factorial(k) for k in range(8)]
 
 
-def _exp(c: _Code, x: str) -> str:
+def _exp(c: Code, x: str) -> str:
     bounded = _bounded(c, x, -105.0, 90.0)
     n = c.call("rint", c.op("fmul", bounded, c.number(1 / math.log(2))))
     r = c.fma(n, c.number(-_LN2_HI), bounded)
@@ -113,14 +57,14 @@ def _exp(c: _Code, x: str) -> str:
     return _nan_through(c, x, _scale(c, c.series(r, _EXP_SERIES), n))
 
 
-def _exp2(c: _Code, x: str) -> str:
+def _exp2(c: Code, x: str) -> str:
     bounded = _bounded(c, x, -152.0, 130.0)
     n = c.call("rint", bounded)
     r = c.op("fmul", c.op("fsub", bounded, n), c.number(math.log(2)))
     return _nan_through(c, x, _scale(c, c.series(r, _EXP_SERIES), n))
 
 
-def _exp10(c: _Code, x: str) -> str:
+def _exp10(c: Code, x: str) -> str:
     bounded = _bounded(c, x, -46.0, 39.5)
     n = c.call("rint", c.op("fmul", bounded, c.number(math.log2(10))))
     r = c.fma(n, c.number(-_LOG10_2_HI), bounded)
@@ -132,7 +76,7 @@ def _exp10(c: _Code, x: str) -> str:
     return _nan_through(c, x, _scale(c, c.series(r, _EXP_SERIES), n))
 
 
-def _split(c: _Code, x: str) -> tuple[str, str]:
+def _split(c: Code, x: str) -> tuple[str, str]:
     """x = 2^e (1 + f) with 1 + f from sqrt 1/2 to sqrt 2: e and f. x is positive."""
     tiny = c.compare("olt", x, c.number(2.0**-126))
     x = c.select(tiny, c.op("fmul", x, c.number(2.0**25)), x)
@@ -147,7 +91,7 @@ def _split(c: _Code, x: str) -> tuple[str, str]:
     return c.cast("sitofp", exponent, "i32", "float"), f
 
 
-def _log_parts(c: _Code, f: str) -> tuple[str, str]:
+def _log_parts(c: Code, f: str) -> tuple[str, str]:
     """log(1 + f) = f - (hfsq - rest): hfsq and rest."""
     s = c.op("fdiv", f, c.op("fadd", f, c.number(2.0)))
     z = c.op("fmul", s, s)
@@ -156,7 +100,7 @@ def _log_parts(c: _Code, f: str) -> tuple[str, str]:
     return hfsq, c.op("fmul", s, c.op("fadd", hfsq, series))
 
 
-def _log_special(c: _Code, x: str, result: str) -> str:
+def _log_special(c: Code, x: str, result: str) -> str:
     infinity = c.number(math.inf)
     result = c.select(c.compare("oeq", x, infinity), infinity, result)
     result = c.select(c.compare("olt", x, c.number(0.0)), c.number(math.nan), result)
@@ -164,7 +108,7 @@ def _log_special(c: _Code, x: str, result: str) -> str:
     return _nan_through(c, x, result)
 
 
-def _log(c: _Code, x: str) -> str:
+def _log(c: Code, x: str) -> str:
     e, f = _split(c, x)
     hfsq, rest = _log_parts(c, f)
     low = c.fma(e, c.number(_LN2_LO), rest)
@@ -172,14 +116,14 @@ def _log(c: _Code, x: str) -> str:
     return _log_special(c, x, c.op("fsub", c.op("fmul", e, c.number(_LN2_HI)), inner))
 
 
-def _log2(c: _Code, x: str) -> str:
+def _log2(c: Code, x: str) -> str:
     e, f = _split(c, x)
     hfsq, rest = _log_parts(c, f)
     natural = c.op("fsub", f, c.op("fsub", hfsq, rest))
     return _log_special(c, x, c.fma(natural, c.number(1 / math.log(2)), e))
 
 
-def _log10(c: _Code, x: str) -> str:
+def _log10(c: Code, x: str) -> str:
     e, f = _split(c, x)
     hfsq, rest = _log_parts(c, f)
     natural = c.op("fsub", f, c.op("fsub", hfsq, rest))
@@ -191,20 +135,26 @@ _SIN_SERIES = [(-1) ** k / math.factorial(2 * k + 1) for k in range(6)]
 _COS_SERIES = [(-1) ** k / math.factorial(2 * k) for k in range(7)]
 
 
-def _sin_cos(c: _Code, x: str, shift: int) -> str:
-    """sin(x + shift · pi/2), for |x| up to _FAR."""
-    wide = c.cast("fpext", x, "float", "double")
-    turns = c.op("fmul", wide, c.number(2 / math.pi, "double"), "double")
+def quadrant_and_rest(c: Code, x: str) -> tuple[str, str]:
+    """x = n pi/2 + r, both in double, for |x| up to 1e6."""
+    r = c.cast("fpext", x, "float", "double")
+    turns = c.op("fmul", r, c.number(2 / math.pi, "double"), "double")
     n = c.call("rint", turns, element="double")
-    r = wide
+    n = c.op("fadd", n, c.number(0.0, "double"), "double")  # never -0: r would lose its sign
     for part in _HALF_PI:
         r = c.fma(n, c.number(-part, "double"), r, element="double")
+    return n, r
+
+
+def _sin_cos(c: Code, x: str, shift: int) -> str:
+    """sin(x + shift · pi/2), for |x| up to 1e6."""
+    n, r = quadrant_and_rest(c, x)
     short = c.cast("fptrunc", r, "double", "float")
     quadrant = c.integer("add", c.cast("fptosi", n, "double", "i32"), shift)
     z = c.op("fmul", short, short)
     # The first terms are added last, in full.
     tail = c.op("fmul", z, c.series(z, _SIN_SERIES[1:]))
-    sine = c.fma(short, tail, short)
+    sine = c.call("copysign", c.fma(short, tail, short), short)  # of -0, too
     cosine = c.series(z, _COS_SERIES)
     odd = c.cast("trunc", quadrant, "i32", "i1")
     value = c.select(odd, cosine, sine)
@@ -213,7 +163,7 @@ def _sin_cos(c: _Code, x: str, shift: int) -> str:
     return c.cast("bitcast", flipped, "i32", "float")
 
 
-def _tanh(c: _Code, x: str) -> str:
+def _tanh(c: Code, x: str) -> str:
     # t / (t + 2) with t = exp(2 |x|) - 1, which is exact enough where it is small.
     size = c.call("fabs", x)
     bounded = _bounded(c, size, 0.0, 10.0)
@@ -229,7 +179,7 @@ def _tanh(c: _Code, x: str) -> str:
     return _nan_through(c, x, c.call("copysign", result, x))
 
 
-_FUNCTIONS: dict[str, Callable[[_Code, str], str]] = {
+FUNCTIONS: dict[str, Callable[[Code, str], str]] = {
     "exp": _exp,
     "exp2": _exp2,
     "exp10": _exp10,
@@ -240,45 +190,3 @@ _FUNCTIONS: dict[str, Callable[[_Code, str], str]] = {
     "cos": lambda c, x: _sin_cos(c, x, 1),
     "tanh": _tanh,
 }
-_FAR_REACHING = frozenset({"sin", "cos"})
-NAMES = frozenset(_FUNCTIONS)
-
-
-def definition(name: str, count: int) -> tuple[str, str, set[str]]:
-    """The function's symbol, its definition for vectors of `count`, and what that declares."""
-    symbol = f"vector.{name}.{count}"
-    c = _Code(count)
-    result = _FUNCTIONS[name](c, "%x")
-    head = f"define internal {c.type()} @{symbol}({c.type()} %x) noinline nounwind"
-    if name not in _FAR_REACHING:
-        body = "\n".join([*c.lines, f"  ret {c.type()} {result}"])
-        return symbol, f"{head} memory(none) {{\n{body}\n}}\n", c.declared
-    c.declared.add(f"declare float @{name}f(float) nounwind willreturn memory(none)")
-    near, far = _reach(c, name)
-    body = "\n".join([*near, "near:", *c.lines, f"  ret {c.type()} {result}", "far:", *far])
-    return symbol, f"{head} {{\n{body}\n}}\n", c.declared
-
-
-def _reach(c: _Code, name: str) -> tuple[list[str], list[str]]:
-    """Large arguments, infinities and NaN, for which all lanes are left to the C library."""
-    absolute = _Code(c.count)
-    size = absolute.call("fabs", "%x")
-    c.declared |= absolute.declared
-    test = [
-        *(line.replace("%v", "%n") for line in absolute.lines),
-        f"  %near = fcmp ole {c.type()} {size.replace('%v', '%n')}, {c.number(_FAR)}",
-        f"  %bits = bitcast {c.type('i1')} %near to i{c.count}",
-        f"  %all = icmp eq i{c.count} %bits, -1",
-        "  br i1 %all, label %near, label %far",
-    ]
-    test[-4] = test[-4].replace("%near =", "%inside =")
-    test[-3] = test[-3].replace("%near", "%inside")
-    lines, current = [], "poison"
-    for lane in range(c.count):
-        lines += [
-            f"  %x{lane} = extractelement {c.type()} %x, i64 {lane}",
-            f"  %y{lane} = call float @{name}f(float %x{lane})",
-            f"  %z{lane} = insertelement {c.type()} {current}, float %y{lane}, i64 {lane}",
-        ]
-        current = f"%z{lane}"
-    return test, [*lines, f"  ret {c.type()} {current}"]

@@ -1,0 +1,69 @@
+"""Elementary functions as LLVM functions of 32 floats: those of polynomials.py and doubles.py.
+
+Some are right for most arguments only; if a lane has another, all are left to the C library.
+"""
+
+from __future__ import annotations
+
+from pymetal.cpu.vectorise import doubles, polynomials
+from pymetal.cpu.vectorise.code import Code
+
+NAMES = frozenset(polynomials.FUNCTIONS) | doubles.NAMES
+_FAR = 1.0e6  # |x| beyond which the reduction of sin, cos and tan has too few bits
+
+
+def arity(name: str) -> int:
+    """How many arguments a function takes."""
+    return doubles.arity(name)
+
+
+def definition(name: str, count: int) -> tuple[str, str, set[str]]:
+    """The function's symbol, its definition for vectors of `count`, and what that declares."""
+    symbol = f"vector.{name}.{count}"
+    operands = ["%a", "%b"][: arity(name)]
+    c = Code(count)
+    parameters = ", ".join(f"{c.type()} {o}" for o in operands)
+    head = f"define internal {c.type()} @{symbol}({parameters}) noinline nounwind"
+    near = _is_near(c, name, operands)
+    if near:
+        bits = c.let(f"bitcast {c.type('i1')} {near} to i{count}")
+        all_near = c.let(f"icmp eq i{count} {bits}, -1")
+        c.lines += [f"  br i1 {all_near}, label %near, label %far", "near:"]
+    if name in polynomials.FUNCTIONS:
+        result = polynomials.FUNCTIONS[name](c, *operands)
+    else:
+        result = doubles.write(c, name, operands)
+    c.lines.append(f"  ret {c.type()} {result}")
+    if near:
+        c.lines += ["far:", *_by_c_library(c, name, operands)]
+    body = "\n".join(c.lines)
+    return symbol, f"{head} memory(none) {{\n{body}\n}}\n", c.declared
+
+
+def _is_near(c: Code, name: str, operands: list[str]) -> str:
+    """Which lanes have arguments that the function is right for; "" if it is for all."""
+    if name in ("sin", "cos", "tan"):
+        return c.compare("ole", c.call("fabs", operands[0]), c.number(_FAR))
+    if name == "fmod":
+        x, y = (c.call("fabs", operand) for operand in operands)
+        finite = c.compare("olt", y, c.number(float("inf")))
+        small = c.compare("olt", x, c.op("fmul", y, c.number(2.0**29)))
+        return c.op("and", finite, small, "i1")
+    return ""
+
+
+def _by_c_library(c: Code, name: str, operands: list[str]) -> list[str]:
+    floats = ", ".join(["float"] * len(operands))
+    c.declared.add(f"declare float @{name}f({floats}) nounwind willreturn memory(none)")
+    lines, current = [], "poison"
+    for lane in range(c.count):
+        for operand in operands:
+            at = operand[1:]
+            lines.append(f"  %{at}{lane} = extractelement {c.type()} {operand}, i64 {lane}")
+        inner = ", ".join(f"float {operand}{lane}" for operand in operands)
+        lines += [
+            f"  %y{lane} = call float @{name}f({inner})",
+            f"  %z{lane} = insertelement {c.type()} {current}, float %y{lane}, i64 {lane}",
+        ]
+        current = f"%z{lane}"
+    return [*lines, f"  ret {c.type()} {current}"]
