@@ -59,3 +59,12 @@ def test_what_cannot_be_read_leaves_the_next_unharmed():
         with pytest.raises(RuntimeError, match="error"):
             parse(wrong)
     assert "@f" in str(parse_bitcode(parse_assembly(text("f")).as_bitcode()))
+
+
+def test_a_context_is_left_to_its_modules_even_when_finalised_before_them():
+    module = parse_assembly(text("f"))
+    context = module.context
+    context.close()
+    assert "@f" in str(module)
+    module.close()
+    assert context.closed

@@ -50,6 +50,9 @@ class _Context(llvm.ContextRef):  # type: ignore[misc]
         fresh.detach()
         self._modules = 0
 
+    def close(self) -> None:
+        """Nothing: Python may finalise a context before its modules."""
+
     def hold(self) -> None:
         self._modules += 1
 

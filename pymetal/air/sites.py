@@ -219,7 +219,8 @@ def _reverse_postorder(
     while stack:
         name = stack[-1]
         if reached[name] < len(successors[name]):
-            target = successors[name][reached[name]]
+            # Backwards: what is followed last comes first, so that `then` stands before `else`.
+            target = successors[name][-1 - reached[name]]
             reached[name] += 1
             if target not in reached:
                 reached[target] = 0
