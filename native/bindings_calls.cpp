@@ -314,7 +314,8 @@ nb::object call(PyObject* self, PyObject* values, PyObject* named) {
     if (nb::inst_ready(self) &&
         (named == nullptr || read_words(named, words, grid, threadgroup, queue)))
         made = nb::inst_ptr<Calls>(self)->bind(nb::borrow<nb::tuple>(values), grid, threadgroup);
-    if (made == nullptr) {
+    // What is no queue is for Python to refuse.
+    if (made == nullptr || (queue != Py_None && !nb::hasattr(queue, words.submit))) {
         const nb::object other = nb::handle(self).attr(words.call);
         PyObject* result = PyObject_Call(other.ptr(), values, named);
         if (result == nullptr)

@@ -126,6 +126,11 @@ def device(name: str | Device | None = None) -> Device:
         There is no such device, or it is not present on this machine.
     """
     if name is not None and not isinstance(name, str):
+        if not hasattr(name, "library_from_source"):
+            raise DeviceError(
+                f"device is {type(name).__name__}; give a name, one of {', '.join(DEVICES)}, or "
+                "what pymetal.device gave"
+            )
         return name
     chosen = name or _native.getenv("PYMETAL_DEVICE") or None
     if chosen is None:

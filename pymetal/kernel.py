@@ -249,6 +249,11 @@ class Kernel(_native.Calls):
     ) -> Any:
         """As a call, with as many values as there are arguments."""
         timeout = timeouts.seconds(timeout)
+        if queue is not None and not hasattr(queue, "submit"):
+            raise ArgumentError(
+                f"{self.name}: queue is {type(queue).__name__}, not a pymetal.Queue",
+                argument="queue",
+            )
         checks = sanitizer.wanted(check)
         if threadgroup_memory is None and not checks:
             bound = self.bind(tuple(values), grid, threadgroup)

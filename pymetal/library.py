@@ -15,9 +15,10 @@ from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError, CompileError, FunctionNotFoundError, LibraryError
 from pymetal.kernel import Kernel
 from pymetal.locks import ForkSafeLock
+from pymetal.options import compile_options, given_source
 from pymetal.scalars import Misfit, convert_number
 from pymetal.shown import shown
-from pymetal.source import CompileOptions, MathMode, Source
+from pymetal.source import MathMode, Source
 
 Constants = Mapping[str | int, Any]
 
@@ -64,6 +65,8 @@ class Library(Mapping[str, Kernel]):
         ArgumentError
             A constant is missing, unknown or does not fit its type.
         """
+        if not isinstance(name, str):
+            raise ArgumentError(f"a kernel's name is a string, got {type(name).__name__}")
         if constants is None and (plain := self._plain.get(name)) is not None:
             return plain
         values = _checked_constants(
@@ -127,7 +130,7 @@ class Library(Mapping[str, Kernel]):
 def compile(
     source: str | PathLike[str],
     *,
-    include_dirs: tuple[str | PathLike[str], ...] = (),
+    include_dirs: Sequence[str | PathLike[str]] | str | PathLike[str] = (),
     macros: Mapping[str, Any] | None = None,
     math_mode: MathMode = "safe",
     language_version: tuple[int, int] | None = None,
@@ -140,6 +143,8 @@ def compile(
     ----------
     source
         A path (a `Path`, or a one-line string that ends in `.metal`), or the source itself.
+    include_dirs
+        A folder, or several, to search for headers beside the source's own.
     macros
         Names to define and their values.
     math_mode
@@ -156,16 +161,12 @@ def compile(
         The source is wrong; holds every diagnostic.
     UnsupportedError
         It uses what the device lacks.
+    ArgumentError
+        An option is none.
     """
-    options = CompileOptions(
-        include_dirs=tuple(Path(folder) for folder in include_dirs),
-        macros=tuple((name, str(value)) for name, value in (macros or {}).items()),
-        math_mode=math_mode,
-        language_version=language_version,
-        enable_logging=enable_logging,
-    )
-    is_path = not isinstance(source, str) or (source.endswith(".metal") and "\n" not in source)
-    loaded = read_source(Path(source)) if is_path else Source(str(source))
+    options = compile_options(include_dirs, macros, math_mode, language_version, enable_logging)
+    given = given_source(source)
+    loaded = read_source(given) if isinstance(given, Path) else given
     chosen = pick_device(device)
     compiled = chosen.library_from_source(loaded, options)
     return Library(chosen, compiled, loaded.display_name, text=loaded.text)
@@ -181,12 +182,16 @@ def load(metallib: bytes | str | PathLike[str], *, device: str | Device | None =
     """
     if isinstance(metallib, (bytes, bytearray, memoryview)):
         data, name = bytes(metallib), "<bytes>"
-    else:
+    elif isinstance(metallib, (str, PathLike)):
         name = fspath(metallib)
         try:
             data = Path(name).read_bytes()
         except OSError as error:
             raise LibraryError(f"{name} cannot be read: {error.strerror or error}") from None
+        except ValueError as error:  # a path that no system has
+            raise LibraryError(f"{shown(name)} cannot be read: {error}") from None
+    else:
+        raise ArgumentError(f"metallib is {type(metallib).__name__}; pass a path, or its bytes")
     chosen = pick_device(device)
     return Library(chosen, chosen.library_from_metallib(data, name), name)
 
@@ -199,6 +204,8 @@ def read_source(path: Path) -> Source:
         raise FunctionNotFoundError(f"there is no file {path}") from None
     except OSError as error:
         raise CompileError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a path that no system has
+        raise CompileError(f"{shown(str(path))} cannot be read: {error}") from None
     try:
         return Source(data.decode("utf-8-sig"), path)
     except UnicodeDecodeError as error:

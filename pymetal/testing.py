@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from os import fspath
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from pymetal.datatypes import data_type
 from pymetal.devices import Device, Size
 from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError, Error
-from pymetal.find import PathLike
 from pymetal.kernel import Kernel
 from pymetal.library import Constants
 from pymetal.loading import library_by_name
@@ -91,7 +90,7 @@ def edge_sizes(threadgroup: int = 256, simdgroup: int = 32) -> tuple[int, ...]:
 
 
 def assert_matches(
-    kernel: Kernel | PathLike,
+    kernel: Kernel | str | PathLike[str],
     reference: Reference,
     cases: Iterable[Case] | Callable[[int, np.random.Generator], Case],
     *,
@@ -138,12 +137,18 @@ def assert_matches(
         There are no cases, or the reference's results have other shapes; and whatever the
         kernel's call raises.
     """
+    if not callable(reference):
+        raise ArgumentError(f"reference is {type(reference).__name__}, not a function")
     if not isinstance(kernel, Kernel):
+        if not isinstance(kernel, (str, PathLike)):
+            raise ArgumentError(f"kernel is {type(kernel).__name__}, not a Kernel or its name")
         name = kernel if isinstance(kernel, str) else fspath(kernel)
         library, function = library_by_name(name, None, pick_device(device))
         kernel = library.kernel(function, constants)
     number = -1
     for number, case in enumerate(_cases(cases, sizes, seed)):
+        if not isinstance(case, Case):
+            raise ArgumentError(f"case {number} is {type(case).__name__}, not a Case")
         _check(_Run(kernel, case, f"case {number}"), reference, _relative(arithmetic, roundings))
     if number < 0:
         raise ArgumentError(f"{kernel.name}: there are no cases, so nothing was compared")
@@ -158,10 +163,13 @@ def _cases(cases: Any, sizes: Iterable[int] | None, seed: int) -> Iterator[Case]
     if callable(cases):
         for size in edge_sizes() if sizes is None else sizes:
             case = cases(size, np.random.default_rng([seed, size]))
-            case.label = case.label or f"size {size}"
+            if isinstance(case, Case) and not case.label:
+                case.label = f"size {size}"
             yield case
-    else:
+    elif isinstance(cases, Iterable):
         yield from cases
+    else:
+        raise ArgumentError(f"cases is {type(cases).__name__}, not Cases or a function")
 
 
 @dataclass

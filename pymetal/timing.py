@@ -16,6 +16,7 @@ import numpy as np
 from pymetal.errors import ArgumentError
 from pymetal.kernel import Kernel
 from pymetal.results import output
+from pymetal.shown import shown
 
 # Larger than the last cache of any processor we know of.
 CACHE_BYTES = 256 << 20
@@ -127,9 +128,13 @@ def bench(
     ArgumentError
         A duration is not a positive number; and whatever the call raises.
     """
-    for name, value in (("warmup_seconds", warmup_seconds), ("seconds", seconds)):
-        if not (math.isfinite(value) and value >= 0):
-            raise ArgumentError(f"{name} is {value}, not a number of seconds")
+    if not isinstance(kernel, Kernel):
+        raise ArgumentError(f"bench measures a Kernel, got {type(kernel).__name__}")
+    _check_amount("warmup_seconds", warmup_seconds, "number of seconds")
+    _check_amount("seconds", seconds, "number of seconds")
+    for name, amount in (("flops", flops), ("size_bytes", size_bytes)):
+        if amount is not None:
+            _check_amount(name, amount, "number")
     ordered, memory = kernel._ordered(values, named, threadgroup_memory)
     if threadgroups is not None:
         grid, threadgroup = kernel._counted(threadgroups, grid, threadgroup)
@@ -170,3 +175,9 @@ def bench(
         size_bytes,
         flops,
     )
+
+
+def _check_amount(name: str, value: Any, noun: str) -> None:
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
+        raise ArgumentError(f"{name} is {shown(value)}, not a {noun}", argument=name)
