@@ -5,8 +5,8 @@
 //     one thread a result; each computes the scores anew
 // attention_simd   (32, L, H)              (32, r, 1), r <= 32
 //     one simdgroup a query; a lane holds every 32nd element of query and result
-// attention_tiled  (32, 4 ceil(L / 4), H)  (32, 4, 1)
-//     four queries share 32 keys and values in threadgroup memory; one softmax step per 32
+// attention_tiled  (32, 8 ceil(L / 8), H)  (32, 8, 1)
+//     eight queries share 32 keys and values in threadgroup memory; one softmax step per 32
 //
 // H query heads share H / group key heads: query head h reads key head h / group.
 // attention_simd takes D <= 256, attention_tiled D <= 64; beyond, the result is NaN.
@@ -163,7 +163,7 @@ template <typename T>
     }
 }
 
-constant constexpr uint QUERIES = 4;  // of a threadgroup, one a simdgroup
+constant constexpr uint QUERIES = 8;  // of a threadgroup, one a simdgroup
 constant constexpr uint KEYS = 32;    // in threadgroup memory at a time, one a lane
 constant constexpr uint MAX_D = 64;
 
@@ -184,11 +184,11 @@ template <typename T>
     uint3 threadgroup_position [[threadgroup_position_in_grid]])
 {
     threadgroup float q_tile[QUERIES][MAX_D];
-    threadgroup float k_tile[KEYS][MAX_D + 1];  // one more: lanes read a column
+    threadgroup float k_tile[MAX_D][KEYS + 1];  // by element: a lane reads the column of its key
     threadgroup float v_tile[KEYS][MAX_D];
+    threadgroup float weights[QUERIES][KEYS];
     uint lane = tid.x;
     uint query = gid.y;
-    uint thread_index = tid.y * 32 + tid.x;
     k += gid.z / group * S * D;
     v += gid.z / group * S * D;
     q += (gid.z * L + query) * D;
@@ -212,35 +212,36 @@ template <typename T>
     float sum = 0.0f;
     float result[MAX_D / 32] = {};  // this lane's elements: lane, lane + 32
     for (uint first = 0; first < keys_to_load; first += KEYS) {
-        for (uint i = thread_index; i < KEYS * D; i += QUERIES * 32) {
-            uint key = first + i / D;
-            k_tile[i / D][i % D] = key < S ? float(k[key * D + i % D]) : 0.0f;
-            v_tile[i / D][i % D] = key < S ? float(v[key * D + i % D]) : 0.0f;
+        // Each simdgroup loads every eighth key; beyond S and D there are zeros.
+        for (uint j = tid.y; j < KEYS; j += QUERIES) {
+            uint key = first + j;
+            for (uint i = 0; i < MAX_D / 32; ++i) {
+                uint d = lane + 32 * i;
+                bool inside = key < S && d < D;
+                k_tile[d][j] = inside ? float(k[key * D + d]) : 0.0f;
+                v_tile[j][d] = inside ? float(v[key * D + d]) : 0.0f;
+            }
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
 
         if (first < keys) {  // the same for a whole simdgroup
-            float score = -INFINITY;
-            if (first + lane < keys) {
-                score = 0.0f;
-                for (uint d = 0; d < D; ++d) {
-                    score += q_tile[tid.y][d] * k_tile[lane][d];
-                }
+            float score = 0.0f;
+            for (uint d = 0; d < D; ++d) {
+                score += q_tile[tid.y][d] * k_tile[d][lane];
             }
+            score = first + lane < keys ? score : -INFINITY;
             float larger = max(largest, simd_max(score));
             float rescale = exp(largest - larger);
             float weight = first + lane < keys ? exp(score - larger) : 0.0f;
+            weights[tid.y][lane] = weight;
+            simdgroup_barrier(mem_flags::mem_threadgroup);
             sum = sum * rescale + simd_sum(weight);
             for (uint i = 0; i < MAX_D / 32; ++i) {
                 result[i] *= rescale;
             }
-            for (ushort j = 0; j < KEYS; ++j) {
-                float weight_of_key = simd_broadcast(weight, j);
+            for (uint j = 0; j < min(KEYS, keys - first); ++j) {
                 for (uint i = 0; i < MAX_D / 32; ++i) {
-                    uint d = lane + 32 * i;
-                    if (first + j < keys && d < D) {
-                        result[i] += weight_of_key * v_tile[j][d];
-                    }
+                    result[i] += weights[tid.y][j] * v_tile[j][lane + 32 * i];
                 }
             }
             largest = larger;

@@ -26,7 +26,7 @@ def attention(device, name, q, k, v, group, scale, causal=False, suffix=""):
     grid, threadgroup = {
         "attention": ((depth, queries, heads), (64, 1, 1)),
         "attention_simd": ((32, queries, heads), (32, 2, 1)),
-        "attention_tiled": ((32, ceil_to(queries, 4), heads), (32, 4, 1)),
+        "attention_tiled": ((32, ceil_to(queries, 8), heads), (32, 8, 1)),
     }[name]
     sizes = [queries, keys, depth] if name == "attention_tiled" else [keys, depth]
     return run_metal_kernel(

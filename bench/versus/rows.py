@@ -95,7 +95,7 @@ def attention() -> Problem:
                 "attention_tiled",
                 ("out", "q", "k", "v", *tail),
                 (32, length, heads),
-                (32, 4, 1),
+                (32, 8, 1),
             ),
         ),
         (

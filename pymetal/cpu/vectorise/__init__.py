@@ -25,7 +25,7 @@ from pymetal.cpu.vectorise.emitter import Emitter, Helpers
 from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.lower import lower
-from pymetal.cpu.vectorise.prepare import prepare
+from pymetal.cpu.vectorise.prepare import merge_casts, prepare
 from pymetal.cpu.vectorise.private import PrivateArrays
 from pymetal.cpu.vectorise.reasons import NotVectorised
 from pymetal.cpu.vectorise.scalarise import Scalariser
@@ -101,6 +101,7 @@ class _Kernel:
         self.module, self.function = prepare(canonical.ir, NAME)
         self.layout = Layout(self.module.types)
         self.graph = Graph(self.function)
+        merge_casts(self.function, self.graph)
         self.sites = _sites(self.module, self.function)
         self.suspends = any(
             isinstance(what := meaning(i.callee), Barrier) and what.scope == "threadgroup"

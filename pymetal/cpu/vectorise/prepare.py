@@ -13,7 +13,9 @@ import llvmlite.binding as llvm
 from pymetal.air import ir
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.types import I64, IntegerType
+from pymetal.air.ir.values import Local, Value
 from pymetal.cpu import jit
+from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _PASSES = ("lower_switch", "unify_function_exit_nodes", "loop_simplify", "lcssa")
@@ -60,3 +62,47 @@ def _widen_indices(function: Function) -> None:
                         i.operands[k] = wider.result
             out.append(i)
         block.instructions = out
+
+
+def merge_casts(function: Function, graph: Graph) -> None:
+    """Casts of one value in one block become one, and phis between them go.
+
+    LLVM leaves `zext nneg` beside `zext` of the same value, and a phi that chooses between the two
+    would look as if lanes had different values.
+    """
+    instead: dict[str, Value] = {}
+
+    def current(value: Value) -> Value:
+        while isinstance(value, Local) and value.name in instead:
+            value = instead[value.name]
+        return value
+
+    for block in function.blocks:
+        seen: dict[tuple[str, str, str], Instruction] = {}
+        for i in block.instructions:
+            if i.opcode not in ("zext", "sext"):
+                continue
+            key = i.opcode, i.type.text, i.operands[0].text
+            if key in seen:
+                instead[i.name] = seen[key].result
+                seen[key].flags = ()
+            else:
+                seen[key] = i
+    if not instead:
+        return
+    home = {i.name: b.name for b in function.blocks for i in b.instructions}
+
+    def loops(name: str) -> set[str]:
+        return {header for header, body in graph.loops.items() if home[name] in body}
+
+    for i in function.instructions:
+        values = {current(v) for v in i.operands}
+        if i.opcode == "phi" and len(values) == 1 and len(set(i.operands)) > 1:
+            (value,) = values
+            # Values leave loops through phis, which stay.
+            if isinstance(value, Local) and loops(value.name) <= loops(i.name):
+                instead[i.name] = value
+    for block in function.blocks:
+        block.instructions = [i for i in block.instructions if i.name not in instead]
+        for i in block.instructions:
+            i.operands = [current(v) for v in i.operands]

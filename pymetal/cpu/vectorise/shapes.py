@@ -150,20 +150,8 @@ class Shapes:
         if not known:
             return self.shapes.get(i.name, UNIFORM)
         shapes = [self.of(v) for v in known if not _is_poison(v)]
-        if any(s is None or s.late for s in shapes):
-            return None
-        first, *rest = [s for s in shapes if s is not None] or [UNIFORM]
-        if any(s.offsets != first.offsets for s in rest):
-            return None
-        if not self._together(block, i):
-            return None
-        return Shape(
-            first.offsets,
-            min(s.multiple for s in (first, *rest)),
-            all(s.unsigned for s in (first, *rest)),
-            all(s.signed for s in (first, *rest)),
-            all(s.total for s in (first, *rest)),
-        )
+        shape = _either(shapes or [UNIFORM])
+        return shape if self._together(block, i) else None
 
     def _together(self, block: str, i: Instruction) -> bool:
         """Whether all lanes that come to a phi at one time come by the same edge, or it does not
@@ -227,10 +215,7 @@ class Shapes:
         if opcode in _PATTERNS and isinstance(i.type, IntegerType):
             return self._arithmetic(i, operands)
         if opcode == "freeze" or (opcode == "select" and self.uniform(i.operands[0])):
-            shapes = operands[-1:] if opcode == "freeze" else operands[1:]
-            if shapes[0] is not None and shapes[0] == shapes[-1] and not shapes[0].late:
-                return shapes[0]
-            return None
+            return _either(operands[-1:] if opcode == "freeze" else operands[1:])
         if all(s is not None and s.uniform for s in operands):
             return UNIFORM
         return None
@@ -386,6 +371,25 @@ def _add(a: Offsets, b: Offsets, factor: int) -> Offsets:
     if b == NO_OFFSETS:
         return a
     return tuple(x + factor * y for x, y in zip(a, b, strict=True))
+
+
+def _either(shapes: list[Shape | None]) -> Shape | None:
+    """What a value has in common that is one of several."""
+    first = shapes[0]
+    if first is None or first.late:
+        return None
+    common = first
+    for shape in shapes[1:]:
+        if shape is None or shape.late or shape.offsets != first.offsets:
+            return None
+        common = Shape(
+            first.offsets,
+            min(common.multiple, shape.multiple),
+            common.unsigned and shape.unsigned,
+            common.signed and shape.signed,
+            common.total and shape.total,
+        )
+    return common
 
 
 def _is_poison(value: Value) -> bool:
