@@ -45,6 +45,15 @@ class Prepared(NamedTuple):
     results: Any
 
 
+class _Signature:
+    """What `inspect.signature(kernel)`, and with it editors, show: that of `call`."""
+
+    def __get__(self, kernel: Kernel | None, owner: type) -> inspect.Signature:
+        if kernel is None:
+            raise AttributeError("__signature__")  # a class has its own
+        return inspect.signature(kernel.call)
+
+
 class Kernel(_native.Calls):
     """A function of a library with its constants set, ready to run. Made by `Library.kernel`.
 
@@ -140,9 +149,7 @@ class Kernel(_native.Calls):
         """The threadgroup that `threadgroup=None` picks for that grid."""
         return geometry.pick_threadgroup(geometry.size(grid, "grid"), self._pipeline, self._limits)
 
-    @property
-    def __signature__(self) -> inspect.Signature:
-        return inspect.signature(self.call)
+    __signature__ = _Signature()
 
     def call(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 from pathlib import Path
 
 import ml_dtypes
@@ -363,6 +365,13 @@ def test_the_environment_is_heeded_by_warm_calls_too(library, monkeypatch):
             with pytest.raises(pymetal.DeviceError, match=f"{variable} is 'nonsense'"):
                 call()
         np.testing.assert_array_equal(call(), X)
+
+
+def test_editors_see_what_a_call_takes(library):
+    parameters = inspect.signature(library.scale).parameters
+    assert list(parameters)[:3] == ["values", "grid", "threadgroup"]
+    assert "device" in inspect.signature(pymetal.Kernel).parameters
+    assert "threadgroups" in pydoc.render_doc(pymetal.Kernel)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="memory is asked of Linux")
