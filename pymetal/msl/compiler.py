@@ -56,7 +56,8 @@ def compile_entries(
                     available=tuple(known),
                 )
     text = _clang(reporter, program, flags, _EMIT, options.debug)
-    return emit(text, program, reporter, language_version(options))
+    flush = options.math_mode != "safe"
+    return emit(text, program, reporter, language_version(options), flush)
 
 
 def check_source(source: Source, options: CompileOptions) -> tuple[Diagnostic, ...]:

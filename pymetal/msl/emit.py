@@ -29,9 +29,16 @@ _GLOBAL = re.compile(
 
 
 def emit(
-    text: str, program: Program, reporter: Reporter, language_version: tuple[int, int]
+    text: str,
+    program: Program,
+    reporter: Reporter,
+    language_version: tuple[int, int],
+    flush_denormals: bool = False,
 ) -> list[Entry]:
-    """The container's entries for every kernel in clang's module `text`."""
+    """The container's entries for every kernel in clang's module `text`.
+
+    `flush_denormals`: kernels may take denormal floats for zero.
+    """
     annotations, text = read_annotations(text)
     functions = _functions(annotations, program)
     _refuse_variables(text, program, reporter)
@@ -54,6 +61,8 @@ def emit(
     writer.named("air.version", [writer.node("i32 2", "i32 6", "i32 0")])
     version = [f"i32 {number}" for number in (*language_version, 0)]
     writer.named("air.language_version", [writer.node(quoted("Metal"), *version)])
+    if flush_denormals:
+        writer.named("air.compile_options", [writer.node(quoted("air.compile.denorms_disable"))])
     text = _mark(_corrected(text), writer, language_version) + _kept(functions, symbols)
     bitcode = _assemble(text + writer.text(), {symbol for _, symbol in entries})
     return [Entry(name, symbol, bitcode) for name, symbol in entries]
