@@ -125,6 +125,26 @@ def test_a_fault_names_the_nearest_argument(library) -> None:
     assert again.address == caught.value.address
 
 
+def test_a_fault_is_where_the_program_says_however_lanes_are_laid(monkeypatch) -> None:
+    """The engine lays this kernel's lanes along y, in threadgroups of its own."""
+    source = """
+    kernel void columns(device float* out [[buffer(0)]], constant ulong& far [[buffer(1)]],
+                        uint2 i [[thread_position_in_grid]], uint2 n [[threads_per_grid]]) {
+        out[ulong(i.x) * n.y + i.y + (i.x == 3 && i.y / 40 == 1 ? far : 0)] = 1;
+    }"""
+    out = np.zeros((5, 100), np.float32)
+    for engine in ("vectorised", "reference"):
+        monkeypatch.setenv("PYMETAL_ENGINE", engine)
+        kernel = pymetal.compile(source, device="cpu").columns
+        with pytest.raises(pymetal.KernelFault) as caught:
+            kernel(out, FAR, grid=(5, 100), threadgroup=(5, 8))
+        x, y, z = caught.value.thread
+        assert (x, z) == (3, 0)
+        # A simdgroup is named by its first thread.
+        assert 40 - 31 <= y < 80
+        assert caught.value.threadgroup == (0, y // 8, 0)
+
+
 @pytest.mark.parametrize("name", ["spin", "spin_in_barriers"])
 def test_a_timeout_stops_a_kernel_that_loops_for_ever(library, name: str) -> None:
     kernel = library.kernel(name)

@@ -46,6 +46,7 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
         context_.threadgroups_per_grid[axis] = groups;
         context_.dispatch_threads_per_threadgroup[axis] = size;
     }
+    std::copy_n(geometry.threadgroup, 3, asked_);
     if (kernel.lanes_along >= 0)
         arrange(geometry, static_cast<size_t>(kernel.lanes_along));
     context_.buffers = buffers_.data();
@@ -92,7 +93,16 @@ std::optional<Fault> Launch::run(Watch& watch, const std::function<bool()>& inte
         pool.run(*this);
     if (error_)
         std::rethrow_exception(error_);
+    if (fault_ && kernel_.lanes_along >= 0)
+        place(*fault_);
     return std::move(fault_);
+}
+
+// Says where a fault was in the geometry that the program asked for, not in `arrange`'s.
+void Launch::place(Fault& fault) const {
+    std::swap(fault.thread[0], fault.thread[kernel_.lanes_along]);
+    for (int i = 0; i < 3; ++i)
+        fault.threadgroup_position_in_grid[i] = fault.thread[i] / asked_[i];
 }
 
 // The first threadgroup says what the rest will take: whether sharing it is worth while.

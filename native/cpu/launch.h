@@ -41,6 +41,7 @@ class Launch : public Job {
     void run_first(Threadgroup& threadgroup, unsigned workers);
     void claim_all(Threadgroup& threadgroup);
     void arrange(const Geometry& geometry, size_t axis);
+    void place(Fault& fault) const;
     void run_chunk(Threadgroup& threadgroup, uint64_t first, uint64_t count);
     void fail(std::optional<Fault> fault, std::exception_ptr error);
 
@@ -49,6 +50,7 @@ class Launch : public Job {
     std::vector<uint64_t> threadgroup_offsets_;
     size_t memory_bytes_;
     LaunchContext context_{};
+    uint32_t asked_[3]; // threads per threadgroup, as the program asked
     uint64_t total_ = 0; // threadgroups
     uint64_t chunk_ = 1;
     std::atomic<uint64_t> claimed_{0};
