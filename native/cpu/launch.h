@@ -50,7 +50,7 @@ class Launch : public Job {
     std::vector<uint64_t> threadgroup_offsets_;
     size_t memory_bytes_;
     LaunchContext context_{};
-    uint32_t asked_[3]; // threads per threadgroup, as the program asked
+    uint32_t asked_[3];  // threads per threadgroup, as the program asked
     uint64_t total_ = 0; // threadgroups
     uint64_t chunk_ = 1;
     std::atomic<uint64_t> claimed_{0};
