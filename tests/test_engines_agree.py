@@ -95,6 +95,17 @@ CASES = {
         char t = char(c + 3);
         out[i] = uint(c / 7) + uint(s >> 3) + uint(l >> 17) + uint(l % 1000003ul) + uint(t);
     """,
+    "divisions_that_a_processor_would_trap_on": """
+        int by = int(a[i] % 3) - 1;
+        int w = a[i] & 8 ? INT_MIN : int(a[i]);
+        long l = a[i] & 8 ? LONG_MIN : long(a[i]); short s = a[i] & 8 ? SHRT_MIN : short(a[i]);
+        char c = a[i] & 8 ? CHAR_MIN : char(a[i]);
+        uint r = uint(w / by) + 3 * uint(w % by) + 5 * (a[i] / uint(by)) + 7 * (a[i] % uint(by));
+        r += uint(ulong(l / long(by)) >> 7) + uint(l % long(by)) + uint(short(s / short(by)));
+        r += uint(s % short(by)) * 11 + uint(char(c / char(by))) + uint(c % char(by)) * 13;
+        if (i > 7) r += uint(w / int(i - i)) + uint(INT_MIN / (by | -1));
+        out[i] = r;
+    """,
     "half_and_bfloat": """
         half h = half(f[i]); bfloat b = bfloat(f[i]);
         h = h * h + half(0.1f); b = b * b + bfloat(0.1f);

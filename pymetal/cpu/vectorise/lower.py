@@ -8,8 +8,8 @@ from pymetal.air.ir.values import Constant
 from pymetal.cpu.intrinsics import Barrier, CrossLane, Mathematics, Matrix, Position, meaning
 from pymetal.cpu.vectorise import atomics, crosslane, mathematics, matrix, memory
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, wide
+from pymetal.cpu.vectorise.leaves import FROM_LANES, LANE_PART
 from pymetal.cpu.vectorise.reasons import NotVectorised
-from pymetal.cpu.vectorise.scalarise import FROM_LANES, LANE_PART
 
 _DIVISIONS = frozenset(["udiv", "sdiv", "urem", "srem"])
 _NARROW = frozenset(["half", "bfloat"])

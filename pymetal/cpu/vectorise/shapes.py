@@ -23,9 +23,9 @@ from pymetal.cpu.intrinsics import CrossLane, Mathematics, Matrix, Position, mea
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.addresses import Terms, gep_terms
 from pymetal.cpu.vectorise.graph import Graph
+from pymetal.cpu.vectorise.leaves import FROM_LANES, LANE_PART
 from pymetal.cpu.vectorise.private import PrivateArrays
 from pymetal.cpu.vectorise.regions import Regions
-from pymetal.cpu.vectorise.scalarise import FROM_LANES, LANE_PART
 
 Offsets = tuple[int, ...]
 NO_OFFSETS: Offsets = (0,) * LANES
