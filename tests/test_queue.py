@@ -248,7 +248,8 @@ def test_a_forked_child_finds_its_queues_empty(device):
         pytest.skip("Metal does not work in a forked child; test_metal_launches has it refused")
     done = run_python(
         f"""
-import os, numpy as np, pymetal
+import os, warnings, numpy as np, pymetal
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: of threads at a fork
 library = pymetal.compile({SOURCE!r}, device={device!r})
 queue = pymetal.Queue()
 x = np.zeros(1, np.float32)
