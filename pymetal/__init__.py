@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pymetal.arrays import is_shared as is_shared
     from pymetal.arrays import zeros as zeros
     from pymetal.call import threadgroup_memory as threadgroup_memory
+    from pymetal.comparing import compare as compare
     from pymetal.devices import device as device
     from pymetal.devices import device_names as device_names
     from pymetal.errors import ArgumentError as ArgumentError
@@ -70,6 +71,7 @@ _HOMES = {
     "WaitTimeoutError": "errors",
     "Kernel": "kernel",
     "Library": "library",
+    "compare": "comparing",
     "compile": "library",
     "load": "library",
     "threadgroup_memory": "call",

@@ -149,7 +149,7 @@ def assert_matches(
     for number, case in enumerate(_cases(cases, sizes, seed)):
         if not isinstance(case, Case):
             raise ArgumentError(f"case {number} is {type(case).__name__}, not a Case")
-        _check(_Run(kernel, case, f"case {number}"), reference, _relative(arithmetic, roundings))
+        _check(Run(kernel, case, f"case {number}"), reference, _relative(arithmetic, roundings))
     if number < 0:
         raise ArgumentError(f"{kernel.name}: there are no cases, so nothing was compared")
 
@@ -173,7 +173,7 @@ def _cases(cases: Any, sizes: Iterable[int] | None, seed: int) -> Iterator[Case]
 
 
 @dataclass
-class _Run:
+class Run:
     """A case with its values in declared order."""
 
     kernel: Kernel
@@ -254,7 +254,7 @@ class _Run:
         return f"written by {party}" + (f", at {where}" if where else "")
 
 
-def _check(run: _Run, reference: Reference, relative: Callable[[int], float]) -> None:
+def _check(run: Run, reference: Reference, relative: Callable[[int], float]) -> None:
     with np.errstate(all="ignore"):  # 1 / 0 may well be what the kernel computes
         expected = reference(*run.inputs())
     results = run.results()
@@ -289,7 +289,7 @@ def _magnitude(case: Case, exact: Array) -> Any:
 
 
 def _difference(
-    run: _Run, argument: Argument, result: Array, exact: Array, found: Comparison
+    run: Run, argument: Argument, result: Array, exact: Array, found: Comparison
 ) -> str:
     at = found.first
     place = ", ".join(map(str, at))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from pymetal.cli import bench, build, cache, check, doctor, info, new, run, screen, watch
+from pymetal.cli import bench, build, cache, check, compare, doctor, info, new, run, screen, watch
 from pymetal.errors import Error
 
 FAILED = 1
@@ -26,6 +26,7 @@ app.command()(run.run)
 app.command()(watch.watch)
 app.command()(bench.bench)
 app.command()(check.check)
+app.command()(compare.compare)
 app.command()(build.build)
 app.command()(new.new)
 app.command()(info.info)

@@ -109,7 +109,7 @@ def _amount(text: str, option: str, prepared: Prepared) -> float:
     """A number, or an expression over the kernel's values."""
     import numpy as np
 
-    from pymetal.cli.compare import evaluate
+    from pymetal.cli.against import evaluate
     from pymetal.cli.values import number
     from pymetal.errors import ArgumentError
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError
 from pymetal.find import Found, find
 from pymetal.kernel import Kernel
-from pymetal.library import Library, compile
+from pymetal.library import Library, compile, load
 from pymetal.loading import library_of
 from pymetal.results import output
 from pymetal.run import in_declared_order
@@ -26,6 +29,21 @@ from pymetal.source import MathMode
 Array = np.ndarray[Any, Any]
 
 NAMED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+
+
+@contextmanager
+def _engine(name: str | None) -> Iterator[None]:
+    """Kernels made inside run on that engine of the software device."""
+    before = os.environ.get("PYMETAL_ENGINE")
+    if name is not None:
+        os.environ["PYMETAL_ENGINE"] = name
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["PYMETAL_ENGINE"] = before
+        elif name is not None:
+            del os.environ["PYMETAL_ENGINE"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,7 @@ class Call:
     device: str | None = None
     timeout: float | None = None
     seed: int = 0
+    engine: str | None = None  # of the software device
 
     def __post_init__(self) -> None:
         check_sizes(self.grid, self.threadgroup, self.threadgroups)
@@ -59,9 +78,10 @@ class Call:
         """Compile the kernel and make its values."""
         start = time.perf_counter()
         found = self.found()
-        library = self._library(found)
         constants = {int(k) if k.isdigit() else k: constant_value(k, v) for k, v in self.constants}
-        kernel = library.kernel(self._function(found, library), constants)
+        with _engine(self.engine):
+            library = self._library(found)
+            kernel = library.kernel(self._function(found, library), constants)
         compile_seconds = time.perf_counter() - start
 
         values = [
@@ -72,8 +92,10 @@ class Call:
 
     def _library(self, found: Found) -> Library:
         plain = not (self.include_dirs or self.macros or self.math_mode != "safe")
-        if plain:
+        if plain and self.engine is None:
             return library_of(found, pick_device(self.device))
+        if plain and found.path.suffix == ".metallib":
+            return load(found.path, device=self.device)
         if found.path.suffix == ".metallib":
             raise ArgumentError(
                 f"{found.path} is compiled already: --include, --define and --math-mode are for "

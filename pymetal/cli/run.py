@@ -11,8 +11,8 @@ import typer
 from pymetal.cli import checked, options, screen
 
 if TYPE_CHECKING:
+    from pymetal.cli.against import Difference
     from pymetal.cli.call import Result
-    from pymetal.cli.compare import Difference
 
 DIFFERS = 3
 
@@ -69,8 +69,8 @@ def run(
 
     Exits with 3 if the result differs from --against.
     """
+    from pymetal.cli.against import against as compare
     from pymetal.cli.call import Call
-    from pymetal.cli.compare import against as compare
 
     call = Call(
         kernel,

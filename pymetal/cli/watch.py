@@ -111,7 +111,7 @@ class _Watch:
         return files
 
     def _turn(self, start: float) -> None:
-        from pymetal.cli.compare import against as compare
+        from pymetal.cli.against import against as compare
 
         prepared = self._call.prepare()
         values = prepared.named() if self._against is not None else {}

@@ -149,12 +149,18 @@ def parse(text: str, machine: Any, beside: Any = None) -> Any:
 
 
 def _private_bytes(module: Any, entry: str) -> int:
-    """What the function's allocas take; LLVM keeps those of fixed size in its first block."""
-    first = next(iter(module.get_function(entry).blocks))
+    """What allocas take: those of the entry, and most of what one function that it calls has."""
+    named = [text for text in map(str, module.struct_types) if text.startswith("%")]
+    sizes = {f.name: _allocas_bytes(f, named) for f in module.functions if not f.is_declaration}
+    return sizes.pop(entry) + max(sizes.values(), default=0)
+
+
+def _allocas_bytes(function: Any, named: Sequence[str]) -> int:
+    """LLVM keeps allocas of fixed size in a function's first block."""
+    first = next(iter(function.blocks))
     allocas = [str(i) for i in first.instructions if i.opcode == "alloca"]
     if not allocas:
         return 0
-    named = [text for text in map(str, module.struct_types) if text.startswith("%")]
     body = "\n".join([*named, "define void @f() {", *allocas])
     read = ir.read(f"{body}\n  ret void\n}}\n")
     layout = Layout(read.types)
