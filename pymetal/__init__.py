@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pymetal.peak import Peak as Peak
     from pymetal.peak import measured_peak as measured_peak
     from pymetal.queue import Queue as Queue
+    from pymetal.replaying import replay as replay
     from pymetal.report import PerfReport as PerfReport
     from pymetal.report import perf_report as perf_report
     from pymetal.results import output as output
@@ -80,6 +81,7 @@ _HOMES = {
     "Peak": "peak",
     "measured_peak": "peak",
     "Queue": "queue",
+    "replay": "replaying",
     "PerfReport": "report",
     "perf_report": "report",
     "output": "results",

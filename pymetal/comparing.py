@@ -236,7 +236,8 @@ def ulp_distances(a: Array, b: Array) -> Array:
     if not is_floating(a.dtype):
         wide = np.int64 if a.dtype.kind in "ib" else np.uint64
         left, right = a.astype(wide), b.astype(wide)
-        return np.where(left > right, left - right, right - left).astype(np.uint64)
+        apart: Array = np.where(left > right, left - right, right - left).astype(np.uint64)
+        return apart
     signed = np.dtype(f"i{a.dtype.itemsize}")
 
     def place(x: Array) -> Array:
@@ -244,10 +245,13 @@ def ulp_distances(a: Array, b: Array) -> Array:
         return np.where(bits < 0, np.iinfo(signed).min - bits, bits)
 
     left, right = place(a), place(b)
-    distances = np.where(left > right, left - right, right - left).astype(np.uint64)
+    distances: Array = np.asarray(
+        np.where(left > right, left - right, right - left).astype(np.uint64)
+    )
     nan_a, nan_b = (np.isnan(x.astype(np.float64)) for x in (a, b))
-    distances = np.where(nan_a & nan_b, np.uint64(0), distances)
-    return np.where(nan_a ^ nan_b, NOT_COMPARABLE, distances)
+    distances[nan_a & nan_b] = 0
+    distances[nan_a ^ nan_b] = NOT_COMPARABLE
+    return distances
 
 
 def _histogram(distances: Array) -> dict[str, int]:

@@ -19,7 +19,7 @@ from pymetal.shown import shown
 
 # Positions in the grid are 32-bit in MSL; total counts are 64-bit in both devices.
 MAX_DIMENSION = 2**32 - 1
-MAX_THREADS = 2**63 - 1
+MAX_THREADS = 2**62 - 1
 # Metal's own rule for setThreadgroupMemoryLength.
 THREADGROUP_MEMORY_MULTIPLE = 16
 # What `threadgroup=None` aims at.

@@ -8,6 +8,7 @@ is new or wrong goes through Python's rules.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from pymetal.call import in_declared_order
 from pymetal.datatypes import argument_dtype
 from pymetal.devices import Binding, Device, Limits, Pipeline, Report, Size
 from pymetal.errors import ArgumentError, DeviceError, LaunchError
+from pymetal.origin import Origin
 from pymetal.results import output
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Kernel(_native.Calls):
         pipeline: Pipeline,
         constants: Mapping[str, Any] | None = None,
         source_location: str = "",
+        made_from: Origin | None = None,
     ) -> None:
         self._device = device
         self._pipeline = pipeline
@@ -78,6 +81,8 @@ class Kernel(_native.Calls):
         self._takes_memory = bool(self.threadgroup_arguments)
         self._limits = device.limits
         self._source_location = source_location
+        self._constants = dict(constants or {})
+        self._made_from = made_from or Origin()
         super().__init__(
             np.ndarray,
             output,
@@ -161,6 +166,7 @@ class Kernel(_native.Calls):
         timeout: float | None = None,
         queue: Queue | None = None,
         check: bool | str | None = None,
+        save_on_fault: str | os.PathLike[str] | None = None,
         **named: Any,
     ) -> Any:
         """Run the kernel over `grid` threads and wait for it.
@@ -191,6 +197,9 @@ class Kernel(_native.Calls):
             True: run with the sanitizer, which finds accesses out of bounds, races and more; slow.
             "nan": also values that are not finite, made of finite ones. "schedules": instead, run
             it with its threads in several orders, and compare. None: `PYMETAL_CHECK`.
+        save_on_fault
+            Where to save the launch if it fails, as one file for `pymetal replay`. Arrays that the
+            kernel may write are copied before.
 
         Returns
         -------
@@ -214,6 +223,7 @@ class Kernel(_native.Calls):
             timeout=timeout,
             queue=queue,
             check=check,
+            save_on_fault=save_on_fault,
         )
 
     if TYPE_CHECKING:
@@ -253,6 +263,7 @@ class Kernel(_native.Calls):
         timeout: float | None = None,
         queue: Queue | None = None,
         check: bool | str | None = None,
+        save_on_fault: str | os.PathLike[str] | None = None,
     ) -> Any:
         """As a call, with as many values as there are arguments."""
         timeout = timeouts.seconds(timeout)
@@ -262,7 +273,7 @@ class Kernel(_native.Calls):
                 argument="queue",
             )
         checks = sanitizer.wanted(check)
-        if threadgroup_memory is None and not checks:
+        if threadgroup_memory is None and not checks and save_on_fault is None:
             bound = self.bind(tuple(values), grid, threadgroup)
             if bound is not None:
                 if queue is None:
@@ -272,7 +283,12 @@ class Kernel(_native.Calls):
                 else:
                     queue.submit(self, partial(self._run, bound, timeout))
                 return bound.results
-        run, results = self._cold(values, grid, threadgroup, threadgroup_memory, timeout, checks)
+        prepared = self._prepare(values, grid, threadgroup, threadgroup_memory)
+        run, results = self._cold(prepared, timeout, checks)
+        if save_on_fault is not None:
+            from pymetal.replaying import run_saving
+
+            run = partial(run_saving, run, save_on_fault, self, prepared, checks)
         if queue is None:
             run()
         else:
@@ -280,16 +296,9 @@ class Kernel(_native.Calls):
         return results
 
     def _cold(
-        self,
-        values: Sequence[Any],
-        grid: Any,
-        threadgroup: Any,
-        threadgroup_memory: Mapping[int, int] | None,
-        timeout: float | None,
-        check: str,
+        self, launch: Prepared, timeout: float | None, check: str
     ) -> tuple[Callable[[], None], Any]:
-        """A launch with everything checked and bound, and what the call returns."""
-        launch = self._prepare(values, grid, threadgroup, threadgroup_memory)
+        """What runs a launch, and what the call returns."""
         bindings, lengths = launch.bindings, launch.threadgroup_memory
         grid, threadgroup = launch.grid, launch.threadgroup
         if check:
@@ -302,6 +311,20 @@ class Kernel(_native.Calls):
             self._learn(grid, threadgroup, launch.picked)
         run = partial(self._pipeline.launch, bindings, lengths, grid, threadgroup, timeout)
         return run, launch.results
+
+    def _prepared(
+        self,
+        values: Sequence[Any],
+        grid: Any,
+        threadgroup: Any,
+        threadgroups: Any = None,
+        threadgroup_memory: Mapping[int, int] | None = None,
+    ) -> Prepared:
+        """A launch that is ready to run, for tools that look at it first."""
+        ordered, threadgroup_memory = self._ordered(values, {}, threadgroup_memory)
+        if threadgroups is not None:
+            grid, threadgroup = self._counted(threadgroups, grid, threadgroup)
+        return self._prepare(ordered, grid, threadgroup, threadgroup_memory)
 
     def _prepare(
         self,

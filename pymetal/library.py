@@ -16,6 +16,7 @@ from pymetal.errors import ArgumentError, CompileError, FunctionNotFoundError, L
 from pymetal.kernel import Kernel
 from pymetal.locks import ForkSafeLock
 from pymetal.options import compile_options, given_source
+from pymetal.origin import Origin
 from pymetal.scalars import Misfit, convert_number
 from pymetal.shown import shown
 from pymetal.source import MathMode, Source
@@ -35,14 +36,15 @@ class Library(Mapping[str, Kernel]):
         compiled: DeviceLibrary,
         origin: str,
         notes: Sequence[str] = (),
-        text: str = "",
+        made_from: Origin | None = None,
     ) -> None:
-        """`text` is the source, to find kernels in."""
+        """`made_from`: the source, to find kernels in and to make them again."""
         self._device = device
         self._compiled = compiled
         self._origin = origin
         self._notes = notes  # for the report of every kernel
-        self._text = text
+        self._made_from = made_from or Origin(origin)
+        self._text = self._made_from.source.text if self._made_from.source is not None else ""
         self._kernels: dict[tuple[str, tuple[tuple[str, Any], ...]], Kernel] = {}
         self._plain: dict[str, Kernel] = {}  # those without constants
         self._lock = ForkSafeLock()
@@ -79,7 +81,7 @@ class Library(Mapping[str, Kernel]):
                 pipeline = self._compiled.pipeline(name, {key: values[key] for key in values})
                 pipeline.report.notes.extend(self._notes)
                 kernel = self._kernels[key] = Kernel(
-                    self._device, pipeline, values, self._location(name)
+                    self._device, pipeline, values, self._location(name), self._made_from
                 )
         if not values:
             self._plain[name] = kernel
@@ -169,7 +171,8 @@ def compile(
     loaded = read_source(given) if isinstance(given, Path) else given
     chosen = pick_device(device)
     compiled = chosen.library_from_source(loaded, options)
-    return Library(chosen, compiled, loaded.display_name, text=loaded.text)
+    made_from = Origin(loaded.display_name, loaded, options)
+    return Library(chosen, compiled, loaded.display_name, made_from=made_from)
 
 
 def load(metallib: bytes | str | PathLike[str], *, device: str | Device | None = None) -> Library:
@@ -193,7 +196,8 @@ def load(metallib: bytes | str | PathLike[str], *, device: str | Device | None =
     else:
         raise ArgumentError(f"metallib is {type(metallib).__name__}; pass a path, or its bytes")
     chosen = pick_device(device)
-    return Library(chosen, chosen.library_from_metallib(data, name), name)
+    made_from = Origin(name, metallib=data)
+    return Library(chosen, chosen.library_from_metallib(data, name), name, made_from=made_from)
 
 
 def read_source(path: Path) -> Source:

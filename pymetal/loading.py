@@ -21,6 +21,7 @@ from pymetal.errors import LibraryError
 from pymetal.find import FIRST_FOLDER, Found, PathLike, find, shipped_metallib
 from pymetal.library import Library, load, read_source
 from pymetal.locks import ForkSafeLock
+from pymetal.origin import Origin
 from pymetal.source import CompileOptions
 
 # A file changed less than this before it was read may change again within the same time stamp.
@@ -138,7 +139,8 @@ def _load(found: Found, device: Device) -> _Loaded:
         if precompiled is not None:
             return precompiled
         compiled = device.library_from_source(source, options)
-        return Library(device, compiled, str(found.path), notes, source.text)
+        made_from = Origin(str(found.path), source, options)
+        return Library(device, compiled, str(found.path), notes, made_from)
 
     key = (device, digest(str(found.path.absolute()), *stamps, *contents))
     return _Loaded(_remembered(key, compile_or_load), stamps, read_at)

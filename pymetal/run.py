@@ -39,6 +39,7 @@ def run_metal_kernel(
     device: str | Device | None = None,
     timeout: float | None = None,
     check: bool | str | None = None,
+    save_on_fault: PathLike | None = None,
     profile: bool = False,
 ) -> Any:
     """Run a Metal kernel and return what it wrote.
@@ -75,6 +76,8 @@ def run_metal_kernel(
         True: run with the sanitizer, on the software device whatever `device` is; slow.
         "nan": also values that are not finite, made of finite ones. "schedules": instead, run it
         with its threads in several orders, and compare. None: `PYMETAL_CHECK`.
+    save_on_fault
+        Where to save the launch if it fails, as one file for `pymetal replay`.
     profile
         True: capture the launch for Xcode; the logger `pymetal` tells where. See `capture`.
 
@@ -105,6 +108,7 @@ def run_metal_kernel(
             threadgroup_memory=threadgroup_memory,
             timeout=timeout,
             check=check,
+            save_on_fault=save_on_fault,
         )
     return (results,) if isinstance(output_shape, list) and len(shapes) == 1 else results
 

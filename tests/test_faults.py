@@ -225,6 +225,12 @@ def test_nothing_else_lies_near_arrays_of_pymetal(library, elements: int) -> Non
     assert not after.any()
 
 
+def test_an_address_that_no_memory_has_is_a_fault_too(library) -> None:
+    with pytest.raises(pymetal.KernelFault, match=r"no memory can have|write to address") as caught:
+        library.wild_write(pymetal.zeros(64), 1 << 60, grid=64, threadgroup=64)
+    assert caught.value.thread == (0, 0, 0)
+
+
 def test_what_misses_threadgroup_and_private_arrays_harms_nobody(library) -> None:
     for name in ("past_threadgroup_array", "past_private_array", "past_private_array_and_barrier"):
         kernel = library.kernel(name)

@@ -57,7 +57,13 @@ void handle_fault(int signal, siginfo_t* info, void* context) {
     Trap trap{signal, 0, Trap::Access::unknown, false};
     if (signal == SIGSEGV || signal == SIGBUS) {
         trap.address = reinterpret_cast<uintptr_t>(info->si_addr);
-        trap.access = registers.access();
+#ifdef SI_KERNEL
+        // x86 does not tell of addresses that no memory can have.
+        const bool told = info->si_code != SI_KERNEL;
+#else
+        const bool told = true;
+#endif
+        trap.access = told ? registers.access() : Trap::Access::unknown;
         // Code touches every page of a frame in turn, so a full stack faults near its end.
         const uintptr_t below = registers.stack_pointer() - trap.address;
         const uintptr_t above = trap.address - registers.stack_pointer();

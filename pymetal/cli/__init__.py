@@ -10,7 +10,20 @@ from collections.abc import Sequence
 
 import typer
 
-from pymetal.cli import bench, build, cache, check, compare, doctor, info, new, run, screen, watch
+from pymetal.cli import (
+    bench,
+    build,
+    cache,
+    check,
+    compare,
+    doctor,
+    info,
+    new,
+    replay,
+    run,
+    screen,
+    watch,
+)
 from pymetal.errors import Error
 
 FAILED = 1
@@ -23,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run.run)
+app.command()(replay.replay)
 app.command()(watch.watch)
 app.command()(bench.bench)
 app.command()(check.check)

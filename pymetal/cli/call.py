@@ -191,6 +191,19 @@ class Prepared:
             given["timeout"] = self.call.timeout
         return given
 
+    def save(self, path: Path, check: str) -> None:
+        """Write the launch, which has not run yet, to a file for `pymetal replay`."""
+        from pymetal.replaying import save
+
+        launch = self.kernel._prepared(
+            self.values,
+            self.call.grid,
+            self.call.threadgroup,
+            self.call.threadgroups,
+            self.threadgroup_memory or None,
+        )
+        save(path, self.kernel, launch, check, self.call.seed)
+
     def run(self) -> Result:
         """Run it once. Without outputs, arrays that it may write are the results."""
         arguments = self.kernel.arguments

@@ -62,6 +62,14 @@ def run(
     timeout: options.Timeout = None,
     check: checked.Check = False,
     sarif: checked.Sarif = None,
+    save_replay: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to save the launch, for `pymetal replay`; before it runs.",
+            show_default=False,
+        ),
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -91,6 +99,8 @@ def run(
     )
     prepared = call.prepare()
     values = prepared.named() if against is not None else {}
+    if save_replay is not None:
+        prepared.save(save_replay, "checks" if check or sarif is not None else "")
     with checked.checking(check, sarif):
         result = prepared.run()
     saved = _save(result, save or [])

@@ -51,6 +51,15 @@ def kernel_fault(
             f"{name}: a function called itself more than {MOST_CALLS_DEEP} deep\n  {where}",
             **facts,
         )
+    if not fault.address and not fault.access:
+        return KernelFault(
+            f"{name}: access to an address that no memory can have\n  {where}\n"
+            "  run it with check=True to see the line",
+            address=0,
+            access="",
+            argument="",
+            **facts,
+        )
     what = {"read": "read of", "write": "write to"}.get(fault.access, "access to")
     near, text = _nearest(fault.address, bindings)
     return KernelFault(

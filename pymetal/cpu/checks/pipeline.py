@@ -168,15 +168,31 @@ class CheckedPipeline:
             return "", ""
         file = place.file or (self._source.display_name if self._source else "")
         if file not in self._texts:
-            text = self._source.text if self._source is not None and not place.file else ""
-            if place.file:
-                try:
-                    text = Path(file).read_text(encoding="utf-8", errors="replace")
-                except OSError:
-                    text = ""
-            self._texts[file] = text.split("\n")
+            text = self._source.text if self._source is not None else ""
+            self._texts[file] = text.split("\n") if not place.file else _lines_of(file, text)
         lines = self._texts[file]
         return file, lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else ""
+
+
+_LINE = re.compile(r'#line (\d+) "(.*)"')
+
+
+def _lines_of(file: str, text: str) -> list[str]:
+    """The lines of a file that `text` has put together with others, else what is on disk."""
+    lines: dict[int, str] = {}
+    name, number = "", 0
+    for line in text.split("\n"):
+        if directive := _LINE.match(line):
+            name, number = directive[2], int(directive[1]) - 1
+        elif name == file:
+            lines[number] = line
+        number += 1
+    if lines:
+        return [lines.get(n, "") for n in range(1, max(lines) + 1)]
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return []
 
 
 def fault_of(name: str, reports: Sequence[Report]) -> KernelFault:
