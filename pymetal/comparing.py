@@ -232,7 +232,7 @@ def ulp_distances(a: Array, b: Array) -> Array:
         size = a.dtype.itemsize
         left, right = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
         same = (left.reshape(-1, size) == right.reshape(-1, size)).all(axis=1).reshape(a.shape)
-        return np.where(same, np.uint64(0), NOT_COMPARABLE)
+        return np.asarray(np.where(same, np.uint64(0), NOT_COMPARABLE))
     if not is_floating(a.dtype):
         wide = np.int64 if a.dtype.kind in "ib" else np.uint64
         left, right = a.astype(wide), b.astype(wide)
@@ -242,7 +242,7 @@ def ulp_distances(a: Array, b: Array) -> Array:
 
     def place(x: Array) -> Array:
         bits = np.ascontiguousarray(x).view(signed).astype(np.int64).reshape(x.shape)
-        return np.where(bits < 0, np.iinfo(signed).min - bits, bits)
+        return np.asarray(np.where(bits < 0, np.iinfo(signed).min - bits, bits))
 
     left, right = place(a), place(b)
     distances: Array = np.asarray(
