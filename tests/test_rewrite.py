@@ -185,3 +185,24 @@ def test_parse_ambiguities_are_settled_as_the_language_settles_them():
         }
         """
     )
+
+
+@pytest.mark.parametrize("type_", ["vec<float", "<", "array<device float*, 4", "a<b<c>", "< *"])
+def test_brackets_that_nothing_closes_are_left_to_the_compiler(type_):
+    assert not compiles(f"kernel void k(device {type_}* x [[buffer(0)]]) {{ x[0] = 1; }}")
+
+
+def test_members_may_be_for_objects_in_threadgroup_memory():
+    assert compiles("""
+    template <typename T> struct indexed {
+        uint i;
+        T value;
+        constexpr indexed<T>() threadgroup = default;
+        T get() threadgroup const { return value; }
+        void set(T to) threadgroup { value = to; }
+    };
+    kernel void k(device float* x [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+        threadgroup indexed<float> all[32];
+        all[i].set(x[i]);
+        x[i] = all[i].get();
+    }""")

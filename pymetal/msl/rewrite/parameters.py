@@ -96,7 +96,8 @@ class Parameter:
 
 def _last_name(type_text: str) -> str:
     """The struct's own name in `ns::Params<T>`."""
-    return type_text.split("<")[0].split("::")[-1].split()[-1] if type_text.strip() else ""
+    words = type_text.split("<")[0].split("::")[-1].split()
+    return words[-1] if words else ""
 
 
 def _fields(names: Names, type_name: str, depth: int) -> tuple[FieldQuery, ...]:
@@ -264,6 +265,7 @@ def _type_words(tokens: Tokens, declared: list[int], name_at: int) -> tuple[list
             break
         if c == "<":
             close = tokens.angle_end(token, declaring=True)
+            close = max(close, token)  # one that nothing closes is clang's to complain of
             while i < len(declared) and declared[i] <= close:
                 words.append(tokens.text[declared[i]])
                 i += 1

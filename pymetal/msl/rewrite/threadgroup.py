@@ -20,7 +20,9 @@ def rewrite(tokens: Tokens, declarations: Sequence[Declaration], problems: list[
         if d.body != -1 and "kernel" in tokens.text[d.start : d.head_end]
     ]
     for i in range(tokens.count):
-        if tokens.text[i] == "threadgroup" and _starts_declaration(tokens, i):
+        if tokens.text[i] != "threadgroup" or _qualifies_this(tokens, i):
+            continue
+        if _starts_declaration(tokens, i):
             end = _declarator_end(tokens, i + 1)
             if end == -1:
                 continue
@@ -33,11 +35,16 @@ def rewrite(tokens: Tokens, declarations: Sequence[Declaration], problems: list[
                     "its memory is shared by the threadgroup"
                 )
                 problems.append(Problem(end, message))
-            qualifies_this = tokens.text[i - 1] == ")" and tokens.text[i + 1] in (":", "{", ";")
-            if not qualifies_this and not any(i in body for body in kernels):
+            if not any(i in body for body in kernels):
                 message = "variables in threadgroup memory are declared in kernels only"
                 problems.append(Problem(i, message))
             tokens.replace(i, _STATIC)
+
+
+def _qualifies_this(tokens: Tokens, i: int) -> bool:
+    """`void f() threadgroup { ... }`, `S() threadgroup = default;`"""
+    after = i + 2 if tokens.text[i + 1] == "const" else i + 1
+    return tokens.text[i - 1] == ")" and tokens.text[after] in (":", "{", ";", "=")
 
 
 def _starts_declaration(tokens: Tokens, i: int) -> bool:
