@@ -5,6 +5,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -83,6 +84,16 @@ class Borrowed {
     bool is_read_only_ = false;
 };
 
+// What other libraries take through DLPack: `owner`'s memory, of a type that NumPy may not know.
+// Strides count elements.
+template <typename... Options>
+nb::object lend(nb::handle owner, uintptr_t address, const std::vector<size_t>& shape,
+                const std::vector<int64_t>& strides, nb::dlpack::dtype type) {
+    const nb::ndarray<nb::array_api, Options...> lent(
+        reinterpret_cast<void*>(address), shape.size(), shape.data(), owner, strides.data(), type);
+    return nb::cast(lent, nb::rv_policy::reference);
+}
+
 int memory_buffer(PyObject* self, Py_buffer* view, int flags) {
     const Memory& memory = *nb::inst_ptr<Memory>(self);
     return PyBuffer_FillInfo(view, self, memory.data(),
@@ -121,4 +132,14 @@ void bind_memory(nb::module_& module) {
         .def_prop_ro("strides", &Borrowed::strides, "In bytes.")
         .def_prop_ro("dtype", &Borrowed::dtype, "DLPack's (type code, bits, lanes).")
         .def_prop_ro("is_read_only", &Borrowed::is_read_only);
+    module.def(
+        "lend",
+        [](nb::handle owner, uintptr_t address, const std::vector<size_t>& shape,
+           const std::vector<int64_t>& strides, uint8_t code, uint8_t bits, bool is_read_only) {
+            const nb::dlpack::dtype type{code, bits, 1};
+            return is_read_only ? lend<nb::ro>(owner, address, shape, strides, type)
+                                : lend<>(owner, address, shape, strides, type);
+        },
+        "owner"_a, "address"_a, "shape"_a, "strides"_a, "code"_a, "bits"_a, "is_read_only"_a,
+        "An object with __dlpack__ over owner's memory; code and bits are DLPack's.");
 }

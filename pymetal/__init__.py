@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pymetal.arrays import array as array
     from pymetal.arrays import asarray as asarray
+    from pymetal.arrays import dlpack as dlpack
     from pymetal.arrays import empty as empty
     from pymetal.arrays import is_shared as is_shared
     from pymetal.arrays import zeros as zeros
@@ -52,6 +53,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "array": "arrays",
     "asarray": "arrays",
+    "dlpack": "arrays",
     "empty": "arrays",
     "is_shared": "arrays",
     "zeros": "arrays",

@@ -98,6 +98,30 @@ def asarray(values: Any, dtype: Any = None) -> Array:
     return view
 
 
+def dlpack(values: Any) -> Any:
+    """What other libraries' `from_dlpack` take an array as, without a copy.
+
+    NumPy's own arrays are that already; those of ml_dtypes' bfloat16 and float8 types, which NumPy
+    does not hand over, become an object that does: `torch.from_dlpack(pymetal.dlpack(x))`.
+
+    Raises
+    ------
+    ArgumentError
+        DLPack has no such dtype: int4 and its kind, which take a byte an element here.
+    """
+    source = asarray(values)
+    if source.dtype.kind != "V" and source.dtype.isbuiltin == 1:
+        return source
+    for (code, bits), name in _ML_DTYPES.items():
+        if source.dtype.name == name:
+            address: int = source.__array_interface__["data"][0]
+            item = source.dtype.itemsize
+            strides = [stride // item for stride in source.strides]
+            is_read_only = not source.flags.writeable
+            return _native.lend(source, address, source.shape, strides, code, bits, is_read_only)
+    raise ArgumentError(f"DLPack has no dtype {source.dtype}; hand over x.view(np.uint8)")
+
+
 def is_shared(values: Array) -> bool:
     """Whether the array lies on memory of `empty`, `zeros`, `array` or a kernel's result."""
     owner: Any = values

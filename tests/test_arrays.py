@@ -225,6 +225,32 @@ def test_dlpack_from_numpy_and_back():
     assert made[0, 0] == 5
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"])
+def test_narrow_floats_are_handed_over_without_a_copy(name):
+    x = pymetal.array(np.arange(1, 7).reshape(2, 3), getattr(ml_dtypes, name))
+    again = pymetal.asarray(pymetal.dlpack(x))  # as any library sees it
+    assert (again.dtype, again.shape) == (x.dtype, x.shape)
+    assert np.shares_memory(again, x)
+    np.testing.assert_array_equal(pymetal.asarray(pymetal.dlpack(x[:, ::2])), x[:, ::2])
+    x.flags.writeable = False
+    assert not pymetal.asarray(pymetal.dlpack(x)).flags.writeable
+
+
+def test_what_is_handed_over_keeps_its_memory():
+    lent = pymetal.dlpack(pymetal.array(np.full(1 << 16, 7), ml_dtypes.bfloat16))
+    gc.collect()
+    others = [pymetal.zeros(1 << 16, ml_dtypes.bfloat16) for _ in range(3)]
+    assert (pymetal.asarray(lent) == 7).all()
+    del others
+
+
+def test_numpys_own_arrays_are_handed_over_as_they_are():
+    x = pymetal.zeros(3)
+    assert pymetal.dlpack(x) is x
+    with pytest.raises(ArgumentError, match="DLPack has no dtype int4"):
+        pymetal.dlpack(np.zeros(2, ml_dtypes.int4))
+
+
 def test_torch_tensors_are_seen_and_written_without_a_copy(device, library):
     torch = other("torch")
     x, out = torch.arange(4, dtype=torch.float32), torch.zeros(4)
@@ -239,6 +265,11 @@ def test_torch_tensors_are_seen_and_written_without_a_copy(device, library):
     shared = pymetal.zeros((2, 3))
     torch.from_dlpack(shared)[0, 0] = 3
     assert shared[0, 0] == 3
+    brief = pymetal.zeros((2, 3), ml_dtypes.bfloat16)
+    tensor = torch.from_dlpack(pymetal.dlpack(brief))
+    assert tensor.dtype == torch.bfloat16
+    tensor[1, 2] = 5
+    assert brief[1, 2] == 5
     with pytest.raises(ArgumentError, match=r"requires? grad"):
         pymetal.asarray(torch.zeros(2, requires_grad=True))
     with pytest.raises(ArgumentError, match="not C-contiguous"):
@@ -254,6 +285,8 @@ def test_jax_arrays_are_seen_without_a_copy_and_never_written(device, library):
         library[device].add_one(x, x, grid=4, threadgroup=4)
     assert pymetal.asarray(jax.numpy.ones(3, jax.numpy.bfloat16)).dtype == ml_dtypes.bfloat16
     assert jax.numpy.from_dlpack(result).tolist() == [1, 2, 3, 4]
+    brief = pymetal.array([1, 2], ml_dtypes.bfloat16)
+    assert jax.numpy.from_dlpack(pymetal.dlpack(brief)).dtype == jax.numpy.bfloat16
 
 
 def test_mlx_arrays_are_seen_without_a_copy(device, library):
