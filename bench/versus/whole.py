@@ -147,7 +147,7 @@ def block_sort() -> Problem:
         {"out": ((n,), np.uint32)},
         lambda x: np.sort(x.reshape(-1, block), axis=1).ravel(),
         0.0,
-        (Step("bench/metal/block_sort", "block_sort", arguments, (n // 2,), (block // 2,)),),
+        (Step("bench/metal/block_sort", "block_sort", arguments, (n,), (block,)),),
         (Step("whole", "block_sort", arguments, (n // 2,), (block // 2,)),),
         numba="block_sort",
         numpy=numpy,

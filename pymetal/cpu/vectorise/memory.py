@@ -154,7 +154,7 @@ def safe(e: Emitter, addresses: str, type_: str) -> str:
 def _gather_at(e: Emitter, pointer: Value, type_: str, align: int) -> str:
     """Load from an address a lane."""
     if e.mask is None and e.has_room():
-        return _collect(e, _lane_addresses(e, pointer), type_, align)
+        return _collect(e, lane_addresses(e, pointer), type_, align)
     return gather(e, e.vector(pointer), type_, align)
 
 
@@ -177,7 +177,7 @@ def _collect(e: Emitter, addresses: list[str], type_: str, align: int) -> str:
     return result
 
 
-def _lane_addresses(e: Emitter, pointer: Value) -> list[str]:
+def lane_addresses(e: Emitter, pointer: Value) -> list[str]:
     """Every lane's address as a scalar, where all lanes are active."""
     shape = e.shapes.of(pointer)
     if shape is not None:
@@ -274,7 +274,7 @@ def store(e: Emitter, i: Instruction) -> None:
             _store_segments(e, pointer, vector, type_, align, segments)
             return
     if e.mask is None and e.has_room():
-        _distribute(e, vector, _lane_addresses(e, pointer), type_, align)
+        _distribute(e, vector, lane_addresses(e, pointer), type_, align)
     else:
         scatter(e, vector, e.vector(pointer), type_, align)
 
