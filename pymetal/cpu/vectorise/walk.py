@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pymetal.air.ir import Block, Instruction
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise import agreement
 from pymetal.cpu.vectorise.emitter import ALL, MASK, Emitter
 from pymetal.cpu.vectorise.graph import EXIT
 from pymetal.cpu.vectorise.matrix import mask_of_elements
@@ -168,6 +169,7 @@ class Walker:
 
     def divergent(self, block: Block, region: Region) -> None:
         e = self.e
+        self.together(block, region)
         condition = e.vector(block.terminator.operands[0])
         no = e.let(f"xor {MASK} {condition}, {ALL}")
         masks = [condition, no]
@@ -193,6 +195,29 @@ class Walker:
         else:
             assert home is not None
             e.do(f"br label %{self.label(home.nodes[0])}")
+
+    def together(self, block: Block, region: Region) -> None:
+        """A short way where all lanes take the same branch; otherwise control goes on here."""
+        e = self.e
+        if e.mask is not None or not self.twice:
+            return
+        for target, wanted in zip(block.terminator.successors, (True, False), strict=True):
+            component = region.node.component if region.node and region.exit is None else None
+            if region.exit is not None:
+                component = region.component_of(target)
+            if component is None or target not in component.blocks:
+                continue
+            agreed = agreement.holds(e, block.terminator.operands[0], wanted)
+            if not agreed:
+                continue
+            label, onwards = e.fresh_label("together"), e.fresh_label("apart")
+            e.do(f"br i1 {agreed}, label %{label}, label %{onwards}")
+            e.label(label)
+            here = dict(e.known), dict(e.vectors), dict(e._masks)
+            self.set_phis(block, target, None)
+            e.do(f"br label %{self.label(component.node_of(target))}.all")
+            e.label(onwards)
+            e.known, e.vectors, e._masks = here
 
     def pend(self, node: Node, mask: str) -> None:
         """These lanes wait for a node."""
