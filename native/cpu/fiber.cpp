@@ -28,7 +28,8 @@
 #endif
 
 // pymetal_switch_fiber(void** save, void* to): pushes the callee-saved registers, stores the stack
-// pointer to *save, takes `to` as the stack pointer and pops what was pushed there.
+// pointer to *save, takes `to` as the stack pointer and pops what was pushed there. On x86-64 it ends
+// in a jump: a return would go elsewhere than the processor predicts.
 // pymetal_start_fiber: where a new fiber's first switch returns to; calls function(argument), which
 // prepare() left in callee-saved registers.
 extern "C" void pymetal_switch_fiber(void** save, void* to);
@@ -53,7 +54,8 @@ asm(".text\n"
                               "  popq %r12\n"
                               "  popq %rbx\n"
                               "  popq %rbp\n"
-                              "  ret\n"
+                              "  popq %rcx\n"
+                              "  jmpq *%rcx\n"
                               ".globl " SYMBOL(pymetal_start_fiber) "\n" HIDDEN(pymetal_start_fiber) ".p2align 4\n" SYMBOL(
                                   pymetal_start_fiber) ":\n"
                                                        "  movq %r12, %rdi\n"

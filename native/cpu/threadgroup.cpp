@@ -104,8 +104,10 @@ uint32_t Threadgroup::lanes_from(uint32_t thread) const {
 void Threadgroup::place(uint32_t fiber, uint32_t thread) {
     ThreadContext& context = contexts_[fiber];
     const uint32_t* size = context_.threads_per_threadgroup;
-    const uint32_t within[3] = {thread % size[0], thread / size[0] % size[1],
-                                thread / size[0] / size[1]};
+    // Most threadgroups have one row, or one layer: divisions cost as much as a small simdgroup.
+    const uint32_t row = thread < size[0] ? 0 : thread / size[0];
+    const uint32_t layer = row < size[1] ? 0 : row / size[1];
+    const uint32_t within[3] = {thread - row * size[0], row - layer * size[1], layer};
     context.threadgroup = &context_;
     for (int axis = 0; axis < 3; ++axis) {
         context.thread_position_in_threadgroup[axis] = within[axis];
