@@ -74,7 +74,7 @@ kernel void matmul_simdgroup(
 // matrices. Each matrix loaded from threadgroup memory serves four multiplications. The tiles are
 // float whatever T is, filled up with zeros at the edges.
 constant constexpr uint SPAN = 64;   // results of a threadgroup, each way
-constant constexpr uint DEPTH = 16;  // of A's columns and B's rows at a time
+constant constexpr uint DEPTH = 32;  // of A's columns and B's rows at a time: one a lane
 constant constexpr uint THREADS = 128;
 
 template <typename T>
@@ -86,10 +86,10 @@ template <typename T>
     constant uint& N [[buffer(4)]],
     constant uint& K [[buffer(5)]],
     uint2 group [[threadgroup_position_in_grid]],
-    uint thread_index [[thread_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]],
     uint simdgroup_index [[simdgroup_index_in_threadgroup]])
 {
-    // The tiles of A and B (8 KiB) and, when they are used up, the results (16 KiB).
+    // The tiles of A and B and, when they are used up, the results: 16 KiB each way.
     threadgroup float memory[SPAN * SPAN];
     threadgroup float* a_tile = memory;                 // SPAN x DEPTH
     threadgroup float* b_tile = memory + SPAN * DEPTH;  // DEPTH x SPAN
@@ -105,15 +105,18 @@ template <typename T>
         }
     }
     for (uint first = 0; first < N; first += DEPTH) {
-        for (uint i = thread_index; i < SPAN * DEPTH; i += THREADS) {
-            uint row = top + i / DEPTH;
-            uint n = first + i % DEPTH;
-            a_tile[i] = row < M && n < N ? float(A[row * N + n]) : 0.0f;
+        // Each simdgroup loads whole rows, every fourth.
+        for (uint i = simdgroup_index; i < SPAN; i += THREADS / 32) {
+            uint row = top + i;
+            uint n = first + lane;
+            a_tile[i * DEPTH + lane] = row < M && n < N ? float(A[row * N + n]) : 0.0f;
         }
-        for (uint i = thread_index; i < DEPTH * SPAN; i += THREADS) {
-            uint n = first + i / SPAN;
-            uint column = left + i % SPAN;
-            b_tile[i] = n < N && column < K ? float(B[n * K + column]) : 0.0f;
+        for (uint i = simdgroup_index; i < DEPTH; i += THREADS / 32) {
+            uint n = first + i;
+            for (uint j = lane; j < SPAN; j += 32) {
+                uint column = left + j;
+                b_tile[i * SPAN + j] = n < N && column < K ? float(B[n * K + column]) : 0.0f;
+            }
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         for (uint n = 0; n < DEPTH; n += 8) {
@@ -140,11 +143,13 @@ template <typename T>
         }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = thread_index; i < SPAN * SPAN; i += THREADS) {
-        uint row = top + i / SPAN;
-        uint column = left + i % SPAN;
-        if (row < M && column < K) {
-            out[row * K + column] = T(memory[i]);
+    for (uint i = simdgroup_index; i < SPAN; i += THREADS / 32) {
+        uint row = top + i;
+        for (uint j = lane; j < SPAN; j += 32) {
+            uint column = left + j;
+            if (row < M && column < K) {
+                out[row * K + column] = T(memory[i * SPAN + j]);
+            }
         }
     }
 }

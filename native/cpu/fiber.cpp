@@ -28,10 +28,10 @@
 #endif
 
 // pymetal_switch_fiber(void** save, void* to): pushes the callee-saved registers, stores the stack
-// pointer to *save, takes `to` as the stack pointer and pops what was pushed there. On x86-64 it ends
-// in a jump: a return would go elsewhere than the processor predicts.
-// pymetal_start_fiber: where a new fiber's first switch returns to; calls function(argument), which
-// prepare() left in callee-saved registers.
+// pointer to *save, takes `to` as the stack pointer and pops what was pushed there. On x86-64 it
+// ends in a jump: a return would go elsewhere than the processor predicts. pymetal_start_fiber:
+// where a new fiber's first switch returns to; calls function(argument), which prepare() left in
+// callee-saved registers.
 extern "C" void pymetal_switch_fiber(void** save, void* to);
 extern "C" void pymetal_start_fiber();
 

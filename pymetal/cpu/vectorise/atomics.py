@@ -65,7 +65,9 @@ def _in_threadgroup_memory(e: Emitter, value: Value, seen: set[str]) -> bool:
 
 def _is_used(e: Emitter, i: Instruction) -> bool:
     return any(
-        isinstance(o, Local) and o.name == i.name for j in e.function.instructions for o in j.operands
+        isinstance(o, Local) and o.name == i.name
+        for j in e.function.instructions
+        for o in j.operands
     )
 
 
