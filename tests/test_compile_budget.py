@@ -55,6 +55,24 @@ def test_a_kernel_beyond_the_budget_runs_on_the_reference_engine(function, monke
         compile_kernel(function, "vectorised")
 
 
+def test_a_kernel_whose_two_copies_are_beyond_it_gets_one(function, monkeypatch) -> None:
+    right = run(compile_kernel(function, "vectorised"))
+    given = []
+    predict = budget.code_generation
+
+    def noted(text: str) -> float:
+        given.append(predict(text))
+        return given[-1]
+
+    monkeypatch.setattr(budget, "code_generation", noted)
+    compile_kernel(function, "vectorised")
+    monkeypatch.setattr(budget, "CODE_GENERATION_SECONDS", 0.75 * given[0])
+    compiled = compile_kernel(function, "auto")
+    assert compiled.engine == "vectorised"
+    assert len(given) == 3
+    assert np.array_equal(run(compiled), right)
+
+
 def test_a_huge_kernel_is_not_even_optimised(function, monkeypatch) -> None:
     right = run(compile_kernel(function, "reference"))
     monkeypatch.setattr(budget, "SECONDS", 0.0)

@@ -10,7 +10,7 @@ from pymetal.cpu import jit, reference
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.jit import NativeCode
 from pymetal.cpu.lanes import LaneLayout
-from pymetal.cpu.vectorise import NotVectorised, vectorise
+from pymetal.cpu.vectorise import NotVectorised, Vectorised, vectorise
 from pymetal.errors import LibraryError, UnsupportedError
 
 _log = logging.getLogger(__name__)
@@ -74,9 +74,11 @@ def _by_reference(canonical: CanonicalFunction) -> Compiled:
 
 
 def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
-    lowered = vectorise(canonical, layout)
     try:
-        native = jit.compile_ir([lowered.ir], lowered.entry, kernel=canonical.function.name)
+        try:
+            lowered, native = _vector_code(canonical, layout, one_copy=False)
+        except jit.TooSlow:
+            lowered, native = _vector_code(canonical, layout, one_copy=True)
     except (jit.TooSlow, jit.InvalidCode) as error:
         raise NotVectorised(str(error)) from error
     compiled = _compiled(
@@ -89,6 +91,13 @@ def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
     )
     compiled.load()  # LLVM may have made calls that the runtime lacks
     return compiled
+
+
+def _vector_code(
+    canonical: CanonicalFunction, layout: LaneLayout, one_copy: bool
+) -> tuple[Vectorised, NativeCode]:
+    lowered = vectorise(canonical, layout, one_copy)
+    return lowered, jit.compile_ir([lowered.ir], lowered.entry, kernel=canonical.function.name)
 
 
 # Arrays of one thread. More would fit, but 1024 threads would need gigabytes.

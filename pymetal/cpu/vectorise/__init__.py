@@ -52,8 +52,12 @@ class Vectorised:
     entry: str = "entry"
 
 
-def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) -> Vectorised:
+def vectorise(
+    canonical: CanonicalFunction, layout: LaneLayout | None = None, one_copy: bool = False
+) -> Vectorised:
     """The kernel for threadgroups whose lanes lie as `layout` says.
+
+    With `one_copy`, full simdgroups run the code of partial ones where they can.
 
     Raises
     ------
@@ -70,7 +74,8 @@ def vectorise(canonical: CanonicalFunction, layout: LaneLayout | None = None) ->
     if lines > _MAX_LINES:
         raise NotVectorised(f"{lines} lines of vector code, more than {_MAX_LINES}")
     full = None
-    if layout.width and (lines <= _MAX_LINES_OF_BOTH or not layout.regular):
+    short = lines <= _MAX_LINES_OF_BOTH and not one_copy
+    if layout.width and (short or not layout.regular):
         full = parameter_shapes(canonical, layout)
         if masked != full:
             shapes = kernel.shapes(full)
