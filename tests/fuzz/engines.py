@@ -5,7 +5,8 @@
     python tests/fuzz/engines.py --count 100000 --jobs 8 --seconds 3600
 
 Seeds run in child processes: one that ends its process is found, and the rest go on. Each is
-launched in one geometry, and LLVM takes little trouble over it: it is the vectoriser that is tested.
+launched in one geometry, and LLVM takes little trouble over it: the
+vectoriser is tested.
 tests/test_engines_agree.py compiles some seeds as users' kernels are, for all geometries.
 """
 
