@@ -6,16 +6,18 @@
 #
 # Changes nothing outside a temporary folder and the report.
 set -u
-cd "$(dirname "$0")/.."
+report=${1:-pymetal-report.txt}
+case $report in /*) ;; *) report=$PWD/$report ;; esac
+cd "$(dirname "$0")/.." || exit 1
 root=$PWD
-report=$(cd "$(dirname "${1:-.}")" && pwd)/$(basename "${1:-pymetal-report.txt}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 : >"$report"
 
-# section TITLE COMMAND...: the command and all it says, in the report; its last line on the screen
+# section TITLE COMMAND...: the command and all it says, in the report; its last line on the screen.
+# Leaves its exit code in `status`.
 section() {
-  local title=$1 log=$work/log status
+  local title=$1 log=$work/log
   shift
   "$@" >"$log" 2>&1
   status=$?
@@ -32,19 +34,34 @@ section 'machine' sysctl -n machdep.cpu.brand_string hw.memsize
 section 'Xcode' xcode-select -p
 section 'Metal compiler' xcrun -sdk macosx metal --version
 
-python3 -m venv "$work/env" && . "$work/env/bin/activate"
+# The python3 that comes with Xcode is too old.
+for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && break
+  python=
+done
+section 'Python' "${python:-false}" -VV
+if [ -z "$python" ]; then
+  echo 'PyMetal needs Python 3.10 or later: install it from python.org or with `brew install python`'
+  exit 1
+fi
+"$python" -m venv "$work/env" && . "$work/env/bin/activate"
 section 'install' pip install "$root[test,software]"
+if [ $status -ne 0 ]; then
+  echo "PyMetal cannot be installed here. Report: $report"
+  exit 1
+fi
 # Where the package's source does not hide the installed package.
-mkdir "$work/checkout" && git ls-files -- . ':!pymetal' | tar -cf - -T - | tar -xf - -C "$work/checkout"
+mkdir "$work/checkout"
+tar -cf - --exclude ./.git --exclude ./pymetal . | tar -xf - -C "$work/checkout"
 cd "$work/checkout" || exit 1
 
 section 'doctor' pymetal doctor
 section 'info' pymetal info
 section 'quickstart' python examples/quickstart.py
-section 'tests on the GPU' pytest -q --device metal -k metal
+section 'tests on the GPU' pytest -q --device metal
 section 'tests on the software device' pytest -q --device cpu
-section 'tests with API validation' env MTL_DEBUG_LAYER=1 pytest -q --device metal -k metal
-section 'tests with GPU validation' env MTL_SHADER_VALIDATION=1 pytest -q --device metal -k metal
+section 'tests with API validation' env MTL_DEBUG_LAYER=1 pytest -q --device metal
+section 'tests with GPU validation' env MTL_SHADER_VALIDATION=1 pytest -q --device metal
 section 'GPU capture' env MTL_CAPTURE_ENABLED=1 python - <<'PYTHON'
 import numpy as np, pymetal
 with pymetal.capture(device="metal") as path:

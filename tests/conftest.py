@@ -61,6 +61,42 @@ def kernels(tmp_path, monkeypatch):
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Files that look inside the software device: no GPU has part in their tests, so that a run on
+# other devices leaves them out, but for tests that take a device.
+SOFTWARE = {
+    "test_apple_families.py",
+    "test_apple_metallib.py",
+    "test_barriers.py",
+    "test_canonical.py",
+    "test_container.py",
+    "test_convergence.py",
+    "test_engines_agree.py",
+    "test_front_end.py",
+    "test_fuzz.py",
+    "test_ir.py",
+    "test_kernel_speed.py",
+    "test_llvm_module.py",
+    "test_module.py",
+    "test_numerics.py",
+    "test_real_world.py",
+    "test_reference_engine.py",
+    "test_refusals.py",
+    "test_rewrite.py",
+    "test_sanitizer.py",
+    "test_simdgroup.py",
+    "test_threadgroups.py",
+    "test_vectors.py",
+    "test_workers.py",
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The README's example first: if that fails, the rest is of less interest."""
     items.sort(key=lambda item: item.path.name != "test_minimal.py")
+    devices = config.getoption("--device")
+    if not devices or "cpu" in devices:
+        return
+    skip = pytest.mark.skip(reason="looks inside the software device, whatever runs beside it")
+    for item in items:
+        if item.path.name in SOFTWARE and "device" not in item.fixturenames:
+            item.add_marker(skip)

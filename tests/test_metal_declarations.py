@@ -54,8 +54,16 @@ def test_a_name_that_a_macro_made_takes_the_one_declaration_that_fits():
     """
     found = signatures(source)
     assert signature_of("add_half", {"out", "n"}, found) == found["add"]
-    assert signature_of("fill_half", {"out"}, found) is None  # both have an `out`
+    assert signature_of("fill_half", {"out"}, found) == found["fill"]  # `add` has more
     assert signature_of("other", {"z"}, found) is None
+
+
+def test_a_name_that_a_macro_made_takes_none_of_two_that_differ():
+    found = signatures("""
+    template <typename T> kernel void by_value(constant T& out) {}
+    template <typename T> kernel void by_array(constant T* out) {}
+    """)
+    assert signature_of("by_half", {"out"}, found) is None
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,28 @@ def test_importing_opens_no_device(double, tmp_path):
     assert done.stdout == "0 0\n", done.stderr
 
 
+def test_a_process_that_keeps_kernels_to_its_end_exits_cleanly(double, tmp_path):
+    program = (
+        "import numpy as np, pymetal\n"
+        "x = np.ones((8, 8), np.float32)\n"
+        "y = pymetal.run_metal_kernel('matmul', [x, x, 8], (8, 8), (8, 8), (8, 8),"
+        " device='metal')\n"
+        "pymetal.kept = [y]; pymetal.kept.append(pymetal.kept)\n"  # dies with the last modules
+        "print(y[0, 0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "METAL_DOUBLE_LEAKS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "8.0\n"
+    assert done.stderr == "metal double: 0 objects leaked\n"
+
+
 def test_the_watchdog_stops_an_endless_kernel_and_the_next_launch_works(double, add):
     source = """
     kernel void endless(device uint* x [[buffer(0)]]) { while (x[0] == 0) { x[1] += 1; } }

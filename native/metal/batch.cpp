@@ -134,7 +134,7 @@ void MetalDevice::launch_some(std::span<const Step> steps, StepsResult& result) 
             command_buffer = logs ? queue_->commandBuffer(logging_descriptor())
                                   : queue_->commandBufferWithUnretainedReferences();
             if (!command_buffer)
-                throw Failure("run", "Metal made no command buffer");
+                throw Failure("device", "Metal made no command buffer");
             {
                 Encoding encoding(command_buffer);
                 std::array<Buffer, buffer_indices> buffers;

@@ -1,4 +1,5 @@
-// MTLDataType by MSL name. Metal numbers a scalar and its vectors of 2, 3 and 4 one after another.
+// MTLDataType by MSL name, pointers as "pointer". Metal numbers a scalar and its vectors of 2, 3
+// and 4 one after another.
 #include "metal/objects.h"
 
 namespace pymetal::metal {
@@ -31,6 +32,8 @@ constexpr NS::UInteger matrices = 9; // 2x2 2x3 2x4 3x2 … 4x4, columns first
 } // namespace
 
 std::string type_name(MTL::DataType type) {
+    if (type == MTL::DataTypePointer)
+        return "pointer";
     for (auto& family : families) {
         if (type == family.scalar)
             return family.name;

@@ -130,7 +130,7 @@ GpuTime result_of(MTL::CommandBuffer* command_buffer) {
 Encoding::Encoding(MTL::CommandBuffer* command_buffer)
     : encoder(command_buffer->computeCommandEncoder()) {
     if (!encoder)
-        throw Failure("run", "Metal made no command encoder");
+        throw Failure("device", "Metal made no command encoder");
 }
 
 MetalPipeline::MetalPipeline(std::shared_ptr<MetalDevice> device,
@@ -239,7 +239,7 @@ GpuTime MetalPipeline::launch(const Launch& launch) {
                          : completion ? queue->commandBuffer()
                                       : queue->commandBufferWithUnretainedReferences();
         if (!command_buffer)
-            throw Failure("run", "Metal made no command buffer");
+            throw Failure("device", "Metal made no command buffer");
         {
             Encoding encoding(command_buffer);
             encode(encoding, launch, buffers.all());

@@ -69,6 +69,12 @@ def _argument(binding: MetalBinding, declared: Declared) -> Argument:
             f"argument '{binding.name}' is {what}; PyMetal passes buffers only",
             feature=binding.kind,
         )
+    if declared.holds_pointers or _holds_pointers(binding):
+        raise UnsupportedError(
+            f"argument '{binding.name}' holds pointers: the metal device passes arrays only as "
+            "arguments of their own; device='cpu' takes them inside others",
+            feature="argument buffers",
+        )
     fields = _fields(binding.members, binding.size_bytes)
     space: AddressSpace = "device"
     if declared.space in ("device", "constant", "threadgroup"):
@@ -86,6 +92,10 @@ def _argument(binding: MetalBinding, declared: Declared) -> Argument:
         enabled_by=declared.enabled_by,
         fields=fields,
     )
+
+
+def _holds_pointers(what: MetalBinding | MetalMember) -> bool:
+    return what.type_name == "pointer" or any(_holds_pointers(inner) for inner in what.members)
 
 
 def _type_name(binding: MetalBinding, declared: Declared) -> str:

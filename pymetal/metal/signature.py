@@ -26,6 +26,7 @@ class Declared:
     space: str = ""
     is_const: bool = False
     is_reference: bool = False
+    holds_pointers: bool = False  # is a pointer to pointers
     builtin: str = ""
     enabled_by: str = ""
 
@@ -58,8 +59,14 @@ def signature_of(
     if name in declared:
         return declared[name]
     fitting = [d for d in declared.values() if arguments <= {p.name for p in d}]
+    # Those with other buffers too stand in only where none has just these.
+    fitting = [d for d in fitting if _always_bound(d) <= arguments] or fitting
     shapes = {tuple((p.name, p.space, p.is_reference) for p in d if p.space) for d in fitting}
     return fitting[0] if len(shapes) == 1 else None
+
+
+def _always_bound(parameters: tuple[Declared, ...]) -> set[str]:
+    return {p.name for p in parameters if p.space and not p.enabled_by}
 
 
 def _kernel(tokens: Tokens, i: int) -> tuple[str, tuple[Declared, ...]] | None:
@@ -122,6 +129,7 @@ def _parameter(tokens: Tokens, first: int, last: int) -> Declared | None:
         space,
         is_const="const" in words or space == "constant",
         is_reference="&" in words,
+        holds_pointers=words.count("*") > 1,
         builtin=builtin if not space else "",
         enabled_by=attributes.get("function_constant", "").rpartition("::")[2],
     )

@@ -106,7 +106,8 @@ BindingInfo binding_of(const std::vector<std::string>& fields) {
 } // namespace
 
 EngineHandle::~EngineHandle() {
-    the_engine().drop(value_);
+    if (auto drop = the_engine().drop)
+        drop(value_);
 }
 
 EngineLibrary engine_library(const std::string& data, bool is_metallib,
@@ -155,6 +156,9 @@ void engine_launch(long pipeline, const metal_double_launch& launch) {
 }
 
 unsigned long data_type_of(const std::string& type_name) {
+    constexpr unsigned long pointer = 60;
+    if (type_name == "pointer")
+        return pointer;
     // Scalars and their vectors of 2, 3 and 4 have consecutive numbers; matrices follow their own.
     static const std::map<std::string, unsigned long> first = {
         {"float", 3},   {"half", 16},    {"int", 29},   {"uint", 33}, {"short", 37},

@@ -6,6 +6,7 @@ and kernels run for real, and what goes wrong is said as Apple's compiler says i
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import traceback
@@ -178,6 +179,8 @@ def pipeline(library_handle, name, constants, to):
 
 def type_name(argument) -> str:
     """The name that Metal has a number for."""
+    if argument.points_to is not None:
+        return "pointer"
     if argument.fields:
         return "struct"
     kind = data_type(argument.type_name)
@@ -187,10 +190,8 @@ def type_name(argument) -> str:
 def members(fields, depth: int) -> list[str]:
     lines = []
     for f in fields:
-        kind = data_type(f.type_name)
-        name = "struct" if f.fields else kind.name if kind is not None else f.type_name
         lines.append(
-            f"member\t{depth}\t{f.name}\t{name}\t{f.offset}\t{f.array_length}\t{f.size_bytes}"
+            f"member\t{depth}\t{f.name}\t{type_name(f)}\t{f.offset}\t{f.array_length}\t{f.size_bytes}"
         )
         lines += members(f.fields, depth + 1)
     return lines
@@ -226,3 +227,10 @@ engine = Engine(
     )
 )
 double.metal_double_set_engine(ctypes.byref(engine))
+
+
+@atexit.register
+def leave() -> None:
+    """Objects may outlive this module, whose functions are gone then."""
+    engine.drop = type(engine.drop)()
+    double.metal_double_set_engine(ctypes.byref(engine))
