@@ -74,7 +74,6 @@ SOFTWARE = {
     "test_front_end.py",
     "test_fuzz.py",
     "test_ir.py",
-    "test_kernel_speed.py",
     "test_llvm_module.py",
     "test_module.py",
     "test_numerics.py",
