@@ -83,6 +83,10 @@ kernel void divide(device int* out [[buffer(0)]], device const int* by [[buffer(
                    uint i [[thread_position_in_grid]]) {
     out[i] = 7 / by[i] + 7 % by[i];
 }
+static float no_return(uint i) {}
+kernel void undefined(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    out[i] = no_return(i);
+}
 """
 FAR = 1 << 40
 
@@ -244,6 +248,16 @@ def test_division_by_zero_does_not_trap(library) -> None:
     out, by = np.ones(64, np.int32), np.zeros(64, np.int32)
     library.divide(out, by, grid=64, threadgroup=64)
     assert not out.any()
+
+
+def test_code_that_has_no_end_traps_and_does_not_run_on(monkeypatch) -> None:
+    """LLVM leaves nothing of such a kernel, not even a return."""
+    monkeypatch.setenv("PYMETAL_ENGINE", "reference")
+    library = pymetal.compile(SOURCE, device="cpu")
+    with pytest.raises(pymetal.KernelFault) as caught:
+        library.undefined(np.zeros(64, np.float32), grid=64, threadgroup=64)
+    assert caught.value.kind == "trap"
+    assert works(library.spin)
 
 
 def in_child(code: str) -> subprocess.CompletedProcess[str]:

@@ -32,8 +32,7 @@ def target_machine(speed: int = 2) -> Any:
 
     `speed`: how much code generation does, 0 to 2.
     """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    _initialise()
     machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
     features = llvm.get_host_cpu_features().flatten()
     if sys.platform == "darwin" and machine == "aarch64":
@@ -47,6 +46,15 @@ def target_machine(speed: int = 2) -> Any:
         codemodel="small",
         jit=False,
     )
+
+
+@cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # Where a kernel's behaviour is undefined LLVM ends the code without a return, and the thread
+    # would run on into whatever follows. A trap ends it as a KernelFault instead.
+    llvm.set_option("pymetal", "-trap-unreachable")
 
 
 @cache
