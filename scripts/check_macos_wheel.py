@@ -98,7 +98,7 @@ def main() -> int:
         for required in ("pymetal/kernels/matmul.metal", "pymetal/msl/include/metal_stdlib"):
             if not (Path(folder) / required).is_file():
                 problems.append(f"lacks {required}")
-        if list(Path(folder).rglob("*double*")):
+        if list(Path(folder).rglob("*metal_double*")):
             problems.append("holds the test double")
     for problem in problems:
         print(f"{wheel.name}: {problem}")
