@@ -51,13 +51,13 @@ class Pipeline {
     std::optional<Fault>
     launch(const std::vector<uintptr_t>& buffers, const std::vector<size_t>& threadgroup_arguments,
            const std::array<uint32_t, 3>& grid, const std::array<uint32_t, 3>& threadgroup,
-           std::optional<double> timeout, Checks* checks, uint64_t schedule) const {
+           std::optional<double> timeout, Checks* checks, uint64_t schedule, uint8_t fill) const {
         std::vector<void*> addresses;
         addresses.reserve(buffers.size());
         for (const uintptr_t buffer : buffers)
             addresses.push_back(reinterpret_cast<void*>(buffer));
         return run(std::move(addresses), threadgroup_arguments, grid, threadgroup, timeout, checks,
-                   schedule);
+                   schedule, fill);
     }
 
     // `bound` was bound for a route whose launcher this is.
@@ -125,7 +125,7 @@ class Pipeline {
     std::optional<Fault>
     run(std::vector<void*> addresses, const std::vector<size_t>& threadgroup_arguments,
         const std::array<uint32_t, 3>& grid, const std::array<uint32_t, 3>& threadgroup,
-        std::optional<double> timeout, Checks* checks, uint64_t schedule) const {
+        std::optional<double> timeout, Checks* checks, uint64_t schedule, uint8_t fill) const {
         // Threadgroup variables first, then each argument, aligned for any MSL type.
         size_t bytes = threadgroup_bytes_;
         std::vector<uint64_t> offsets;
@@ -141,7 +141,7 @@ class Pipeline {
             const nb::gil_scoped_release release;
             Watch watch(timeout);
             run_released(std::move(addresses), std::move(offsets), bytes, geometry, watch, checks,
-                         schedule, outcome);
+                         schedule, fill, outcome);
         }
         return settled(outcome);
     }
@@ -154,13 +154,13 @@ class Pipeline {
         const auto& [x, y, z] = bound.route->grid;
         const auto& [width, height, depth] = bound.route->threadgroup;
         run_released(std::move(addresses), {}, threadgroup_bytes_,
-                     Geometry{{x, y, z}, {width, height, depth}}, watch, nullptr, 0, outcome);
+                     Geometry{{x, y, z}, {width, height, depth}}, watch, nullptr, 0, 0, outcome);
     }
 
     // Called without the GIL.
     void run_released(std::vector<void*> addresses, std::vector<uint64_t> offsets, size_t bytes,
                       const Geometry& geometry, Watch& watch, Checks* checks, uint64_t schedule,
-                      Outcome& outcome) const {
+                      uint8_t fill, Outcome& outcome) const {
         // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
         const auto ask = [&outcome] {
             const nb::gil_scoped_acquire acquire;
@@ -169,6 +169,7 @@ class Pipeline {
         Kernel kernel = kernel_;
         kernel.checks = checks;
         kernel.schedule = schedule;
+        kernel.fill = fill;
         kernel.log = &outcome.log;
         Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
         outcome.fault = launch.run(watch, ask);
@@ -379,13 +380,16 @@ void bind_cpu(nb::module_& module) {
             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
             "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
             "it logs.")
-        .def("launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
-             "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(), "schedule"_a = 0,
-             "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
-             "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds; "
-             "checks: of instrumented code, begun; schedule: 0 for threads in order, 1 for "
-             "backwards, others seed a random order. "
-             "Releases the GIL.")
+        .def(
+            "launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
+            "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(), "schedule"_a = 0,
+            "fill"_a = 0,
+            "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
+            "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds; "
+            "checks: of instrumented code, begun; schedule: 0 for threads in order, 1 for "
+            "backwards, others seed a random order; fill: the byte that threadgroup memory is full "
+            "of. "
+            "Releases the GIL.")
         .def("launch_bound", &Pipeline::launch_bound, "bound"_a, "timeout"_a = nb::none(),
              "As launch, with what Calls bound for a route that launches this pipeline.")
         .def_static("launch_all", &Pipeline::launch_all, "bounds"_a,

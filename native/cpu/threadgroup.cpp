@@ -76,7 +76,7 @@ bool Threadgroup::run(const uint32_t (&position)[3]) {
     context_.simdgroups_per_threadgroup = (threads_ + kLanes - 1) / kLanes;
     context_.quadgroups_per_threadgroup = (threads_ + 3) / 4;
     if (memory_bytes_ != 0)
-        std::memset(memory_->data(), 0, memory_bytes_);
+        std::memset(memory_->data(), kernel_.fill, memory_bytes_);
     faulted_ = false;
     if (kernel_.checks != nullptr)
         kernel_.checks->begin_threadgroup(context_, memory_bytes_);

@@ -34,6 +34,7 @@ struct Kernel {
     Checks* checks = nullptr; // of instrumented code
     Log* log = nullptr;       // of the launch
     uint64_t schedule = 0;    // see Schedule
+    uint8_t fill = 0;         // what threadgroup memory holds at the start
 };
 
 // Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.
