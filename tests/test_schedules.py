@@ -117,7 +117,9 @@ def test_a_shipped_kernel_runs_in_every_order() -> None:
     arguments = ("softmax:softmax_threadgroup", [a, 300], (8, 300), (64, 8), (64, 1))
     plain = pymetal.run_metal_kernel(*arguments, device="cpu")
     scheduled = pymetal.run_metal_kernel(*arguments, device="cpu", check="schedules")
-    np.testing.assert_array_equal(plain, scheduled)
+    # The engines compute exp in ways of their own: 3 ULP each by the specification, in what is
+    # divided and in the sum.
+    np.testing.assert_allclose(plain, scheduled, rtol=2 * (3 + 3) * 2.0**-23)
 
 
 def test_another_fault_is_raised_as_ever(library) -> None:

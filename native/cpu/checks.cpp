@@ -434,6 +434,10 @@ uint64_t pymetal_check_limit(uint32_t buffer) {
     return current().limit(buffer);
 }
 
+uint8_t pymetal_check_fill() {
+    return Threadgroup::current().fill();
+}
+
 void pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
                           uint32_t transpose, uint32_t site) {
     Checks& checks = current();
@@ -472,6 +476,7 @@ void add_check_symbols(SymbolTable& table) {
     table.add("pymetal_check_store", pymetal_check_store);
     table.add("pymetal_check_private", pymetal_check_private);
     table.add("pymetal_check_limit", pymetal_check_limit);
+    table.add("pymetal_check_fill", pymetal_check_fill);
     table.add("pymetal_check_matrix", pymetal_check_matrix);
     table.add("pymetal_check_fence", pymetal_check_fence);
     table.add("pymetal_check_shift", pymetal_check_shift);

@@ -188,6 +188,7 @@ void* pymetal_check(void* address, void* base, uint32_t site, uint64_t bytes);
 void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes, uint64_t value);
 void* pymetal_check_private(void* address, void* base, void* shadow, uint32_t site, uint64_t bytes);
 uint64_t pymetal_check_limit(uint32_t buffer);
+uint8_t pymetal_check_fill();
 void pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
                           uint32_t transpose, uint32_t site);
 void pymetal_check_fence(uint32_t flags);

@@ -34,7 +34,7 @@ struct Kernel {
     Checks* checks = nullptr; // of instrumented code
     Log* log = nullptr;       // of the launch
     uint64_t schedule = 0;    // see Schedule
-    uint8_t fill = 0;         // what threadgroup memory holds at the start
+    uint8_t fill = 0; // what threadgroup memory, and private arrays under checks, hold at first
 };
 
 // Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.
@@ -76,6 +76,7 @@ class Threadgroup {
     const ThreadContext& thread() const { return contexts_[running_]; }
     Checks* checks() const { return kernel_.checks; }
     Log* log() const { return kernel_.log; }
+    uint8_t fill() const { return kernel_.fill; }
     void barrier(uint32_t site, uint32_t lanes);
     uint64_t exchange(uint32_t site, const Exchange& deposit);
 

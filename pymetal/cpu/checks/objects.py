@@ -55,8 +55,10 @@ class Objects:
                 slots["threadgroup"] += 1
 
     def private_arrays(self) -> list[Instruction]:
-        """Give every private array a shadow that tells which of its bytes were written."""
+        """Give every private array a shadow that tells which of its bytes were written, and fill
+        the array, so that what it holds before does not change from run to run."""
         head: list[Instruction] = []
+        fill = call(self.function.fresh("fill"), I8, "pymetal_check_fill", [])
         for block in self.function.blocks:
             for i in list(block.instructions):
                 if i.opcode != "alloca" or i.source_type is None:
@@ -82,7 +84,16 @@ class Objects:
                         Constant(IntegerType(1), "false"),
                     ],
                 )
+                if not head:
+                    head.append(fill)
                 head.append(clear)
+                full = [
+                    i.result,
+                    fill.result,
+                    integer(I64, size),
+                    Constant(IntegerType(1), "false"),
+                ]
+                head.append(call("", VOID, MEMSET, full))
                 name = re.sub(r"(\.i\d*|\.addr|\.sroa\S*|\.\d+)+$", "", i.name.strip('"'))
                 self.known[i.name] = Object(STACK, 0, size, i.result, name, shadow.result)
         return head

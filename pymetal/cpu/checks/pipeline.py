@@ -25,8 +25,8 @@ from pymetal.sanitizer import CheckWarning, Party, Report
 from pymetal.source import Source
 
 _LENGTH = struct.Struct("<I")
-# Bytes that threadgroup memory is full of, beside zero, to see whether reading them matters: as
-# floats they are large numbers and NaNs.
+# Bytes that threadgroup memory and private arrays are full of, beside zero, to see whether reading
+# them matters: as floats they are large numbers and NaNs.
 FILLS = (0x7F, 0xFF)
 
 
@@ -57,7 +57,7 @@ class CheckedPipeline:
         self._native = self._compiled.load()
         self._source = source
         self._texts: dict[str, list[str]] = {}
-        self._shares = any(s.space in (VARIABLE, ARGUMENT) and s.reads for s in self._sites)
+        self._shares = any(s.space in (VARIABLE, ARGUMENT, STACK) and s.reads for s in self._sites)
         self._atomic = {s.index for s in self._sites if s.space == BUFFER and s.atomic}
         self._unknown = any(
             s.space not in (BUFFER, ARGUMENT, VARIABLE, STACK) and s.size_bytes for s in self._sites
@@ -192,9 +192,9 @@ class CheckedPipeline:
 
 
 def _may_be_harmless(found: _native.CheckReport) -> bool:
-    """Whether it is a read of threadgroup memory that nobody wrote: many kernels let every lane
-    read, and use what the lanes that matter got."""
-    return found.kind == "uninitialised" and found.space in (VARIABLE, ARGUMENT)
+    """Whether it is a read of threadgroup or private memory that nobody wrote: many kernels let
+    every lane read, and use what the lanes that matter got."""
+    return found.kind == "uninitialised" and found.space in (VARIABLE, ARGUMENT, STACK)
 
 
 def _equal(a: Any, b: Any) -> bool:
