@@ -172,13 +172,12 @@ def _vote(e: Emitter, i: Instruction, what: CrossLane) -> None:
         # Inactive lanes vote yes.
         ballot = e.vector(i.operands[0])
         if e.mask is not None:
-            absent = e.let(f"xor {MASK} {e.mask}, {ALL}")
-            ballot = e.let(f"or {MASK} {ballot}, {absent}")
+            ballot = e.let(f"select {MASK} {e.mask}, {MASK} {ballot}, {MASK} {ALL}")
         votes = e.let(f"bitcast {MASK} {ballot} to i32")
     elif i.operands:
         ballot = e.vector(i.operands[0])
         if e.mask is not None:
-            ballot = e.let(f"and {MASK} {ballot}, {e.mask}")
+            ballot = e.among(e.mask, ballot)
         votes = e.let(f"bitcast {MASK} {ballot} to i32")
     else:
         votes = e.mask_bits()

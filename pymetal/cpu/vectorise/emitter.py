@@ -133,6 +133,13 @@ class Emitter:
 
     # Blocks and masks
 
+    def among(self, mask: str, condition: str) -> str:
+        """The lanes of `mask` in which `condition` holds.
+
+        A select, because "and" would let in the poison that absent lanes may have made.
+        """
+        return self.let(f"select {MASK} {mask}, {MASK} {condition}, {MASK} zeroinitializer")
+
     def begin(self, block: str, mask: str | None) -> None:
         """A new block: nothing is in registers yet."""
         self.block = block

@@ -174,7 +174,7 @@ class Walker:
         no = e.let(f"xor {MASK} {condition}, {ALL}")
         masks = [condition, no]
         if e.mask is not None:
-            masks = [e.let(f"and {MASK} {e.mask}, {m}") for m in masks]
+            masks = [e.among(e.mask, m) for m in masks]
         home: Component | None = None
         for target, mask in zip(block.terminator.successors, masks, strict=True):
             self.set_phis(block, target, mask)
