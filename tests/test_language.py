@@ -86,3 +86,20 @@ def test_decltype_behind_typename_is_no_type_of_that_name(device: str) -> None:
     """
     kernel = pymetal.compile(source, device=device)["k"]
     assert kernel(pymetal.output(1), grid=1, threadgroup=1) == np.float32([6])
+
+
+def test_a_conversion_that_is_not_const_serves_functional_and_other_casts(device: str) -> None:
+    """MLX's 8-bit floats convert by such operators, in templates that construct any type."""
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    struct Halves { uchar n; operator float() thread { return n * 0.5f; } };
+    template <typename T> T read(uchar n) { return T(*(thread Halves*)(&n)); }
+    template <typename T> T cast(uchar n) { Halves x = {n}; return (T)x + static_cast<T>(x); }
+    kernel void k(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+      out[i] = read<float>(i) + 100 * cast<float>(i);
+    }
+    """
+    kernel = pymetal.compile(source, device=device)["k"]
+    expected = np.arange(8, dtype=np.float32) * 100.5
+    np.testing.assert_array_equal(kernel(pymetal.output(8), grid=8, threadgroup=8), expected)

@@ -86,6 +86,10 @@ constexpr V from_one(const A& x) {
         static_assert(__is_constructible(E, A), "a vector constructor takes numbers and vectors");
 }
 
+// Arguments come by const reference, but a class may convert by an operator that is not const.
+template <class T, class A>
+inline constexpr bool needs_mutable = !__is_constructible(T, const A&) && __is_constructible(T, A&);
+
 template <class V>
 constexpr V plain_make() {
     return V();
@@ -94,6 +98,8 @@ template <class V, class A>
 constexpr V plain_make(const A& x) {
     if constexpr (is_scalar<V> && is_scalar<plain<A>>)
         return convert_lane<V, plain<A>>(x);
+    else if constexpr (needs_mutable<V, A>)
+        return V(const_cast<A&>(x));
     else
         return V(x);
 }
@@ -121,6 +127,8 @@ constexpr T convert(const A& x) {
         return from_one<T, plain<A>>(x);
     else if constexpr (is_scalar<T> && is_scalar<plain<A>>)
         return convert_lane<T, plain<A>>(x);
+    else if constexpr (needs_mutable<T, A>)
+        return static_cast<T>(const_cast<A&>(x));
     else
         return static_cast<T>(x);
 }
@@ -130,6 +138,8 @@ constexpr T c_cast(const A& x) {
         return from_one<T, plain<A>>(x);
     else if constexpr (is_scalar<T> && is_scalar<plain<A>>)
         return convert_lane<T, plain<A>>(x);
+    else if constexpr (needs_mutable<T, A>)
+        return (T) const_cast<A&>(x);
     else
         return (T)x;
 }
