@@ -30,7 +30,14 @@ from pymetal.source import CompileOptions, Source
 TESTS = Path(__file__).parents[1] / "tests"
 # Values for function constants that nobody gives: every branch is real code for some of them.
 CONSTANT = {"bool": True}
-MODULES = ("mlx_elementwise", "mlx_reductions", "mlx_rows", "mlx_matrices", "mlx_indexing")
+MODULES = (
+    "mlx_elementwise",
+    "mlx_reductions",
+    "mlx_rows",
+    "mlx_matrices",
+    "mlx_indexing",
+    "mlx_gathers",
+)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import apple_metallib
 import mlx_case
 import mlx_elementwise
+import mlx_gathers
 import mlx_indexing
 import mlx_matrices
 import mlx_reductions
@@ -23,7 +24,7 @@ from pymetal.msl import check_source
 from pymetal.source import Source
 
 SEED = 5
-MODULES = (mlx_elementwise, mlx_reductions, mlx_rows, mlx_matrices, mlx_indexing)
+MODULES = (mlx_elementwise, mlx_reductions, mlx_rows, mlx_matrices, mlx_indexing, mlx_gathers)
 CASES = [case for module in MODULES for case in module.cases()]
 
 
