@@ -103,6 +103,16 @@ def test_include_dirs_are_searched_in_order(tmp_path):
     assert "int two;" in places(inlined(Source('#include "x.h"\n'), options))
 
 
+def test_angled_includes_are_searched_in_include_dirs_only(tmp_path):
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "x.h").write_text("int found;")
+    (tmp_path / "beside.h").write_text("int beside;")
+    source = Source("#include <x.h>\n#include <beside.h>\n", tmp_path / "a.metal")
+    found = places(inlined(source, CompileOptions(include_dirs=(tmp_path / "dir",))))
+    assert "int found;" in found
+    assert "#include <beside.h>" in found
+
+
 def test_a_file_that_includes_itself_is_a_compile_error(tmp_path):
     path = tmp_path / "loop.h"
     path.write_text('#include "loop.h"\n')

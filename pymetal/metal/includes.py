@@ -1,4 +1,4 @@
-"""Local `#include "..."` put in place: Metal compiles a string at run time and opens no files.
+"""Local includes put in place: Metal compiles a string at run time and opens no files.
 
 `#line` directives keep every diagnostic at its own file and line. What is not found here
 (`<metal_stdlib>`, or a file that only Apple's headers have) is left for the compiler.
@@ -12,7 +12,7 @@ from pathlib import Path
 from pymetal.errors import CompileError, Diagnostic
 from pymetal.source import CompileOptions, Source
 
-_INCLUDE = re.compile(r'\s*#\s*include\s*"(?P<name>[^"]+)"')
+_INCLUDE = re.compile(r'\s*#\s*include\s*(?P<open>["<])(?P<name>[^">]+)[">]')
 _ONCE = re.compile(r"\s*#\s*pragma\s+once\b")
 _COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.S)
 
@@ -47,7 +47,8 @@ def _inline(
             out.append("")  # the pragma would only draw a warning here
             continue
         match = _INCLUDE.match(bare)
-        found = _find(match["name"], path, options) if match else None
+        beside = path if match and match["open"] == '"' else None
+        found = _find(match["name"], beside, options) if match else None
         if match is None or found is None:
             out.append(line)
             continue
@@ -68,6 +69,7 @@ def _line(number: int, name: str) -> str:
 
 
 def _find(name: str, including: Path | None, options: CompileOptions) -> Path | None:
+    """The file in the folder of `including`, if given, or else in those of the options."""
     folders = [including.parent] if including is not None else []
     for folder in (*folders, *options.include_dirs):
         path = folder / name
