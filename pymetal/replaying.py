@@ -182,7 +182,7 @@ def replay(
     check
         As in a call; None: as when it was saved.
     device
-        None: the one it ran on, if that is present here.
+        None: the one it ran on, if that is present here; for checks the software device.
 
     Returns
     -------
@@ -195,14 +195,18 @@ def replay(
     KernelFault
         It went wrong again.
     """
-    return read(path, device).run(check, timeout)
+    return read(path, device, check).run(check, timeout)
 
 
-def read(path: str | os.PathLike[str], device: str | Device | None = None) -> Replay:
+def read(
+    path: str | os.PathLike[str],
+    device: str | Device | None = None,
+    check: bool | str | None = None,
+) -> Replay:
     """A replay, its kernel compiled. See `replay`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(archive, Path(path), device)
+            return _read(archive, Path(path), device, check)
     except OSError as error:
         raise ArgumentError(f"{path} cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, TypeError, ValueError) as error:
@@ -211,11 +215,19 @@ def read(path: str | os.PathLike[str], device: str | Device | None = None) -> Re
         raise ArgumentError(f"{path} is no replay: {error}") from None
 
 
-def _read(archive: zipfile.ZipFile, path: Path, device: str | Device | None) -> Replay:
+def _read(
+    archive: zipfile.ZipFile,
+    path: Path,
+    device: str | Device | None,
+    check: bool | str | None,
+) -> Replay:
     facts = json.loads(_member(archive, "replay.json", MAX_JSON_BYTES))
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ArgumentError(f"{path} is no replay of format {FORMAT}")
-    library = _library(archive, facts, device or _present(str(facts["device"])))
+    if device is None:
+        checks = facts["check"] if check is None else check
+        device = "cpu" if checks else _present(str(facts["device"]))
+    library = _library(archive, facts, device)
     kernel = library.kernel(str(facts["kernel"]), dict(facts["constants"]))
     declared = {argument.name: argument for argument in kernel.arguments}
     values: dict[str, Array] = {}

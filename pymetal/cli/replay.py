@@ -22,8 +22,8 @@ def replay(
     from pymetal.cli.run import array_facts
     from pymetal.replaying import read
 
-    saved = read(path, device)
     wanted = check or sarif is not None
+    saved = read(path, device, wanted or None)
     with checked.checking(wanted or bool(saved.check), sarif):
         arrays = saved.run(True if wanted else None, timeout)
     if as_json:
