@@ -123,7 +123,7 @@ def median_process(call: str, cwd: Path, cache: Path, runs: int = 5) -> float:
     return statistics.median(Process(call, cwd, cache).seconds for _ in range(runs))
 
 
-def import_seconds(runs: int = 7) -> float:
+def import_seconds(cwd: Path, runs: int = 7) -> float:
     """Seconds that `from pymetal import run_metal_kernel` takes after NumPy is there."""
     code = (
         "import numpy, time; start = time.perf_counter(); "
@@ -131,7 +131,7 @@ def import_seconds(runs: int = 7) -> float:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return statistics.median(
-        float(subprocess.check_output([sys.executable, "-c", code], env=environment))
+        float(subprocess.check_output([sys.executable, "-c", code], cwd=cwd, env=environment))
         for _ in range(runs)
     )
 
@@ -177,7 +177,7 @@ def measure(edits: int) -> list[dict[str, object]]:
             if hidden.used_llvm
             else "no clang, no LLVM: compiled nothing",
         )
-        row("import of pymetal after NumPy", import_seconds(), 50)
+        row("import of pymetal after NumPy", import_seconds(base), 50)
     return rows
 
 
