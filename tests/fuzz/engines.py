@@ -5,8 +5,7 @@
     python tests/fuzz/engines.py --count 100000 --jobs 8 --seconds 3600
 
 Seeds run in child processes: one that ends its process is found, and the rest go on. Each is
-launched in one geometry, and LLVM takes little trouble over it: the
-vectoriser is tested.
+launched in one geometry, and LLVM takes little trouble over it: the vectoriser is tested.
 tests/test_engines_agree.py compiles some seeds as users' kernels are, for all geometries.
 """
 
@@ -26,6 +25,10 @@ AT_ONCE = 12  # kernels a source file
 SECONDS_EACH = 20
 SIZES = (1, 3, 3, 6)
 
+# Seeds left out, whose difference is known and not mended: test_engines_agree expects each to
+# differ, so that whoever mends one is told to take it from here.
+KNOWN = frozenset({448})
+
 
 def run(first: int, count: int) -> list[str]:
     """What differs, in this process."""
@@ -43,7 +46,8 @@ def run(first: int, count: int) -> list[str]:
         file = first // AT_ONCE
         last = min((file + 1) * AT_ONCE, end)
         shape = SHAPES[file % len(SHAPES)]
-        found += differences(range(first, last), SIZES[file % len(SIZES)], [shape])
+        seeds = [seed for seed in range(first, last) if seed not in KNOWN]
+        found += differences(seeds, SIZES[file % len(SIZES)], [shape])
         first = last
     return found
 
