@@ -58,6 +58,26 @@ kernel void nested(device uint* out [[buffer(0)]], constant uint& count [[buffer
     out[lane] = seen;
 }
 
+kernel void some_of_those_that_skip(device uint* out [[buffer(0)]],
+    constant uint& count [[buffer(1)]], uint lane [[thread_position_in_grid]]) {
+    uint seen = 0;
+    for (uint w = count; w != 0;) {
+        w >>= 1;
+        seen += active();
+        if (lane & 1) {
+            // Of a scope with a variable, the compiler asks after the end whether to go on.
+            uint even = w * lane;
+            if ((even + lane / 2 + w) % 3 == 0)
+                continue;
+            seen += even % 2;
+        } else if ((w + lane) % 4 == 0) {
+            seen += active() * 100;
+        }
+        seen += 10000;
+    }
+    out[lane] = seen;
+}
+
 kernel void leaving(device uint* out [[buffer(0)]], constant uint& count [[buffer(1)]],
                     uint lane [[thread_position_in_grid]]) {
     uint seen = 0;
@@ -147,6 +167,22 @@ def test_inner_loops_converge_before_outer_ones(run, count: int) -> None:
             lockstep.active((j < LANE % 4) & ((i + j + LANE) % 2 != 0))
         lockstep.active(i % 3 != LANE % 3, 1000)
     np.testing.assert_array_equal(run("nested", count), lockstep.seen)
+
+
+@pytest.mark.parametrize("count", [1, 13])
+def test_lanes_that_wait_at_an_end_let_others_finish_the_iteration(run, count: int) -> None:
+    lockstep = Lockstep()
+    w = count
+    while w:
+        w >>= 1
+        lockstep.active(ALL)
+        odd = LANE & 1 != 0
+        product = w * LANE
+        skips = odd & ((product + LANE // 2 + w) % 3 == 0)
+        lockstep.seen[odd & ~skips] += product[odd & ~skips] % 2
+        lockstep.active(~odd & ((w + LANE) % 4 == 0), 100)
+        lockstep.seen[~skips] += 10000
+    np.testing.assert_array_equal(run("some_of_those_that_skip", count), lockstep.seen)
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -39,10 +39,13 @@ _DECLARATION = (
 
 @dataclass
 class _Block:
-    """`terminator`: the line of its first word; -1 while it is not known."""
+    """`label`, `terminator`, `end`: the lines of its name and of its last instruction's first and
+    last words; -1 while they are not known."""
 
     name: str
+    label: int
     terminator: int = -1
+    end: int = -1
     successors: list[str] = field(default_factory=list)
 
 
@@ -60,7 +63,7 @@ def number_sites(text: str) -> tuple[str, int]:
     sites: list[_Site] = []
     for i, line in enumerate(lines):
         if line.startswith("define "):
-            blocks.append(_Block(f"\n{i}"))  # the entry, which no branch names
+            blocks.append(_Block(f"\n{i}", i))  # the entry, which no branch names
         elif not blocks:
             continue
         elif line.startswith("  "):
@@ -75,9 +78,10 @@ def number_sites(text: str) -> tuple[str, int]:
             elif line.startswith(_TERMINATORS):
                 blocks[-1].terminator = i
             if blocks[-1].terminator >= 0:  # a switch goes on for lines
+                blocks[-1].end = i
                 blocks[-1].successors += _TARGET.findall(line)
         elif label := _LABEL.match(line):
-            blocks.append(_Block(label[1]))
+            blocks.append(_Block(label[1], i))
 
     loops = _Loops({block.name: block.successors for block in blocks})
     position = {name: n for n, name in enumerate(loops.program_order())}
@@ -90,9 +94,10 @@ def number_sites(text: str) -> tuple[str, int]:
         call = _CALL.fullmatch(lines[site.line])
         assert call is not None
         lines[site.line] = f"{call[1]} {_attribute(numbers[k, 0])}{call[3]}"
-    for line_number, key in converging.items():
+    by_name = {block.name: block for block in blocks}
+    for (latch, header), key in converging.items():
         meet = f"  call void @{CONVERGE}(i32 0, i32 0) {_attribute(numbers[key])}\n"
-        lines[line_number] = meet + lines[line_number]
+        _put_on_edge(lines, meet, by_name[latch], by_name[header])
     declaration = _DECLARATION if converging else ""
     return "\n".join(lines) + declaration, len(keys)
 
@@ -111,11 +116,10 @@ def _attribute(number: int) -> str:
 
 def _converging(
     blocks: list[_Block], sites: list[_Site], loops: _Loops
-) -> dict[int, tuple[int, int]]:
-    """Lines before which lanes meet -> (the site after which that counts, rank)."""
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """Edges (latch, header) on which lanes meet -> (the site after which that counts, rank)."""
     if all(site.is_barrier for site in sites):
         return {}
-    by_name = {block.name: block for block in blocks}
     found = {}
     for header, latches in loops.latches.items():
         body = loops.body(header)
@@ -127,8 +131,25 @@ def _converging(
             continue
         rank = 1 + len(loops.latches) - loops.depth(header)
         for latch in latches:
-            found[by_name[latch].terminator] = (inside[-1], rank)
+            found[latch, header] = (inside[-1], rank)
     return found
+
+
+def _put_on_edge(lines: list[str], instruction: str, source: _Block, target: _Block) -> None:
+    """Have `instruction` run from `source` to `target`, and on no other way."""
+    if source.successors == [target.name]:
+        lines[source.terminator] = instruction + lines[source.terminator]
+        return
+    name = f"meet.{source.end}.{target.label}"
+    old, new = (re.escape(f"%{block.name}") for block in (target, source))
+    for i in range(source.terminator, source.end + 1):
+        lines[i] = re.sub(rf"label {old}(?![-\w.$])", f"label %{name}", lines[i])
+    for i in range(target.label + 1, target.terminator):
+        if " = phi " in lines[i]:
+            # A phi names the way in once for each case of a switch; one is left.
+            once = re.sub(rf"{new} \]", f"%{name} ]", lines[i], count=1)
+            lines[i] = re.sub(rf", \[ [^\[\]]*, {new} \]", "", once)
+    lines[source.end] += f"\n\n{name}:\n{instruction}  br label %{target.name}"
 
 
 class _Loops:
