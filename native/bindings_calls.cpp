@@ -272,8 +272,8 @@ struct Words {
     PyObject* threadgroup = word("threadgroup");
     PyObject* queue = word("queue");
     // Those that a warm call may have as None only, as which they say nothing.
-    PyObject* others[4] = {word("threadgroups"), word("threadgroup_memory"), word("timeout"),
-                           word("check")};
+    PyObject* others[5] = {word("threadgroups"), word("threadgroup_memory"), word("timeout"),
+                           word("check"), word("save_on_fault")};
     PyObject* call = word("call");
     PyObject* submit = word("submit");
     PyObject* launch_bound = word("launch_bound");
