@@ -32,6 +32,7 @@ def test_random_kernels_agree(first: int) -> None:
 # Seeds whose kernels once differed: (seed, size, grid, threadgroup), and why.
 FOUND = [
     (49, 12, (100,), (50,)),  # a loop whose end stands before its body in clang's text
+    (5038, 6, (64,), (32,)),  # LLVM leaves a loop without an end where nothing comes
     (448, 3, (256,), (128,)),  # a loop's end that some of its lanes pass twice
 ]
 
@@ -130,6 +131,10 @@ CASES = {
         }
         r += simd_shuffle_xor(lane, 3) + popcount(uint(ulong(simd_ballot(a[i] & 4)))) * 100000;
         out[i] = r + quad_sum(a[i] & 15);
+    """,
+    "a_loop_without_an_end_where_nothing_comes": """
+        if (a[i] > 5000) while (true) {}
+        if (a[i] & 1) { out[i] = 7; if (a[i] > 6000) while (true) {} out[i] += a[i]; }
     """,
     "many_threads_that_write_one_place": """
         if (a[i] & 1) out[3] = 5;

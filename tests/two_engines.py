@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import cache
 
@@ -20,8 +19,6 @@ from pymetal.msl import compile_source
 from pymetal.source import CompileOptions, Source
 
 Size = tuple[int, ...]
-# A block that only jumps to itself.
-_ENDLESS = re.compile(r"^([-\w.]+):[^\n]*\n  br label %\1$", re.M)
 
 
 def canonical(text: str, *names: str) -> list[CanonicalFunction]:
@@ -68,22 +65,13 @@ def shapes_of(seed: int) -> list[tuple[Size, Size]]:
 
 
 def differences(
-    seeds: Iterable[int],
-    size: int,
-    shapes: list[tuple[Size, Size]] | None = None,
-    endless: bool = False,
+    seeds: Iterable[int], size: int, shapes: list[tuple[Size, Size]] | None = None
 ) -> list[str]:
-    """What differs between the engines: a line and the source for each kernel that does.
-
-    `endless`: leave out kernels in which LLVM left a loop without an end, where nothing comes; the
-    vectorised engine does not do these.
-    """
+    """What differs between the engines: a line and the source for each kernel that does."""
     seeds = list(seeds)
     functions = canonical(source(seeds, size), *(f"k{seed}" for seed in seeds))
     found = []
     for seed, function in zip(seeds, functions, strict=True):
-        if endless and _ENDLESS.search(function.ir):
-            continue
         n = np.array([seed % 11], np.uint32)
         engines = both(function)
         for grid, threadgroup in shapes or shapes_of(seed):

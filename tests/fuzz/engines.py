@@ -42,7 +42,7 @@ def run(first: int, count: int) -> list[str]:
         file = first // AT_ONCE
         last = min((file + 1) * AT_ONCE, end)
         shape = SHAPES[file % len(SHAPES)]
-        found += differences(range(first, last), SIZES[file % len(SIZES)], [shape], endless=True)
+        found += differences(range(first, last), SIZES[file % len(SIZES)], [shape])
         first = last
     return found
 

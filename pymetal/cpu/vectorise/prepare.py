@@ -6,6 +6,7 @@ of switches, no constant expressions, 64-bit indices: LLVM's own passes do most 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -18,11 +19,19 @@ from pymetal.cpu import jit
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
+# Stands for a loop without an end or effect. LLVM leaves such loops where it could not tell that
+# nothing comes there; they have no way to where lanes meet, and are given one.
+ENDLESS = "pymetal.endless"
+_ENDLESS_LOOP = re.compile(r'^("[^"\n]*"|[-\w.$]+):[^\n]*\n  br label %\1(?![-\w.$])[^\n]*$', re.M)
+
 _PASSES = ("lower_switch", "unify_function_exit_nodes", "loop_simplify", "lcssa")
 
 
 def prepare(text: str, name: str) -> tuple[Module, Function]:
     """The module and its function `name`."""
+    text, endless = _ENDLESS_LOOP.subn(rf"\1:\n  call void @{ENDLESS}()\n  ret void", text)
+    if endless:
+        text += f"\ndeclare void @{ENDLESS}()\n"
     with jit.lock:
         machine = jit.target_machine()
         module = jit.parse(text, machine)
