@@ -42,6 +42,13 @@
 //            sees none is NaN. scale is usually 1 / sqrt D.
 // reference  the formula in float64
 // source     Ainslie et al., "GQA", 2023; Dao et al., "FlashAttention", 2022
+//
+// As `pymetal check --run` tries it:
+// launch: attention attention_half attention_bfloat attention_simd* -o 4,5,32 -i \
+//     random:4,5,32 -i random:2,9,32 -i random:2,9,32 -i 9 -i 32 -i 2 -i 0.18 -i true \
+//     --grid 32,5,4 --threadgroup 32,4
+// launch: attention_tiled* -o 4,13,32 -i random:4,13,32 -i random:2,35,32 -i random:2,35,32 \
+//     -i 13 -i 35 -i 32 -i 2 -i 0.18 -i true --grid 32,16,4 --threadgroup 32,8
 
 #include <metal_stdlib>
 using namespace metal;

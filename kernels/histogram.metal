@@ -21,6 +21,10 @@
 //
 // formula    out[b] = number of i with x[i] == b
 // reference  numpy.bincount(x, minlength=256), exactly
+//
+// As `pymetal check --run` tries it:
+// launch: histogram -o 256 -i random:1000 --grid 1000 --threadgroup 256
+// launch: histogram_threadgroup -o 256 -i random:1000 -i 1000 --grid 512 --threadgroup 256
 
 #include <metal_stdlib>
 using namespace metal;

@@ -23,6 +23,12 @@
 // reference  the formula in float64, the variance that of NumPy (divided by n)
 // source     Ba, Kiros and Hinton, "Layer Normalization", 2016; joining of parts: Chan, Golub and
 //            LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances"
+//
+// As `pymetal check --run` tries it:
+// launch: layer_norm layer_norm_half layer_norm_bfloat -o 7,50 -i random:7,50 -i random:50 \
+//     -i random:50 -i 50 -i 1e-5 --grid 7 --threadgroup 4
+// launch: layer_norm_simd* layer_norm_welford* -o 7,50 -i random:7,50 -i random:50 -i \
+//     random:50 -i 50 -i 1e-5 --grid 32,7 --threadgroup 32,4
 
 #include <metal_stdlib>
 using namespace metal;

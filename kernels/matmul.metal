@@ -14,6 +14,12 @@
 //
 // formula    out[i, j] = sum over n of A[i, n] * B[n, j], added in order in float
 // reference  A @ B in float64
+//
+// As `pymetal check --run` tries it:
+// launch: matmul -o 20,24 -i random:20,12 -i random:12,24 -i 12 --grid 20,24 --threadgroup \
+//     16,16
+// launch: matmul_coalesced -o 20,24 -i random:20,12 -i random:12,24 -i 12 --grid 24,20 \
+//     --threadgroup 16,16
 
 #include <metal_stdlib>
 using namespace metal;

@@ -31,6 +31,12 @@
 // formula    out[i, j] = sum over n of A[i, n] * B[n, j]
 // reference  A @ B in float64
 // source     Metal Shading Language Specification, "SIMD-group Matrix Functions"
+//
+// As `pymetal check --run` tries it:
+// launch: matmul_simdgroup -o 24,16 -i random:24,8 -i random:8,16 -i 24 -i 8 -i 16 --grid \
+//     64,3 --threadgroup 32
+// launch: matmul_simdgroup_blocked* -o 70,40 -i random:70,36 -i random:36,40 -i 70 -i 36 -i \
+//     40 --grid 128,2 --threadgroup 128
 
 #include <metal_stdlib>
 #include <metal_simdgroup_matrix>

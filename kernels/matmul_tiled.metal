@@ -19,6 +19,12 @@
 //
 // formula    out[i, j] = sum over n of A[i, n] * B[n, j]
 // reference  A @ B in float64
+//
+// As `pymetal check --run` tries it:
+// launch: matmul_tiled matmul_tiled_half matmul_tiled_bfloat -o 20,40 -i random:20,18 -i \
+//     random:18,40 -i 20 -i 18 -i 40 --grid 48,32 --threadgroup 16,16
+// launch: matmul_tiled_4x4* -o 20,70 -i random:20,18 -i random:18,70 -i 20 -i 18 -i 70 \
+//     --grid 32,16 --threadgroup 16,16
 
 #include <metal_stdlib>
 using namespace metal;

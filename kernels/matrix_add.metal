@@ -23,6 +23,12 @@
 //
 // formula    out = A + B
 // reference  A + B in float64
+//
+// As `pymetal check --run` tries it:
+// launch: matrix_add matrix_add_half matrix_add_bfloat -o 9,40 -i random:9,40 -i random:9,40 \
+//     --grid 40,9 --threadgroup 32,8
+// launch: matrix_add_4* -o 9,41 -i random:9,41 -i random:9,41 -i 369 --grid 93 --threadgroup \
+//     32
 
 #include <metal_stdlib>
 using namespace metal;

@@ -24,6 +24,16 @@
 //            q[row, i] = (packed[row, i / 8] >> 4 * (i % 8)) & 15
 // reference  the formula in float64
 // source     the affine scheme of MLX (mlx.core.quantize)
+//
+// As `pymetal check --run` tries it:
+// launch: matvec_q4 matvec_q4_half -o 9 -i random:9,16 -i random:9,4 -i random:9,4 -i \
+//     random:128 -i 128 --grid 9 --threadgroup 4
+// launch: matvec_q4_g64* -o 9 -i random:9,16 -i random:9,2 -i random:9,2 -i random:128 -i \
+//     128 --grid 9 --threadgroup 4
+// launch: matvec_q4_simd matvec_q4_simd_half -o 9 -i random:9,16 -i random:9,4 -i random:9,4 \
+//     -i random:128 -i 128 --grid 32,9 --threadgroup 32,4
+// launch: matvec_q4_simd_g64* -o 9 -i random:9,16 -i random:9,2 -i random:9,2 -i random:128 \
+//     -i 128 --grid 32,9 --threadgroup 32,4
 
 #include <metal_stdlib>
 using namespace metal;

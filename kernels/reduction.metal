@@ -35,6 +35,12 @@
 //
 // formula    out = sum over i of x[i]
 // reference  the sum in float64
+//
+// As `pymetal check --run` tries it:
+// launch: reduction reduction_half reduction_bfloat reduction_int reduction_uint -o 1 -i \
+//     random:300 --grid 300 --threadgroup 128
+// launch: reduction_tree* -o 3 -i random:300 --grid 300 --threadgroup 128
+// launch: reduction_simd* -o 1 -i random:1000 -i 1000 --grid 300 --threadgroup 128
 
 #include <metal_stdlib>
 using namespace metal;

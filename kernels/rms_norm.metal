@@ -20,6 +20,14 @@
 // formula    out[i] = weight[i] * x[i] / sqrt(mean of x^2 + eps)
 // reference  the formula in float64
 // source     Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019
+//
+// As `pymetal check --run` tries it:
+// launch: rms_norm rms_norm_half rms_norm_bfloat -o 7,50 -i random:7,50 -i random:50 -i 50 \
+//     -i 1e-5 --grid 7 --threadgroup 4
+// launch: rms_norm_simd* -o 7,50 -i random:7,50 -i random:50 -i 50 -i 1e-5 --grid 32,7 \
+//     --threadgroup 32,4
+// launch: rms_norm_threadgroup* -o 7,150 -i random:7,150 -i random:150 -i 150 -i 1e-5 --grid \
+//     64,7 --threadgroup 64
 
 #include <metal_stdlib>
 using namespace metal;

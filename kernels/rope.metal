@@ -30,6 +30,12 @@
 //            base is usually 10000; offset is the position of the first token
 // reference  the formula in float64
 // source     Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021
+//
+// As `pymetal check --run` tries it:
+// launch: rope rope_half rope_bfloat rope_interleaved* -o 5,3,16 -i random:5,3,16 -i 2 -i \
+//     10000 --grid 8,3,5 --threadgroup 8,2
+// launch: rope_table* -o 5,3,16 -i random:5,3,16 -i random:5,8 -i random:5,8 --grid 8,3,5 \
+//     --threadgroup 8,2
 
 #include <metal_stdlib>
 using namespace metal;

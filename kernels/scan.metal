@@ -35,6 +35,13 @@
 //
 // formula    out[i] = x[0] + ... + x[i], of each row
 // reference  numpy.cumsum in float64
+//
+// As `pymetal check --run` tries it:
+// launch: scan scan_int scan_uint -o 7,50 -i random:7,50 -i 50 --grid 7 --threadgroup 4
+// launch: scan_simd* -o 7,50 -i random:7,50 -i 50 --grid 32,7 --threadgroup 32,4
+// launch: scan_threadgroup* -o 7,150 -i random:7,150 -i 150 --grid 64,7 --threadgroup 64
+// launch: scan_chunks* -o 150 -o 3 -i random:150 --grid 150 --threadgroup 64
+// launch: scan_add* -o 150 -i random:150 -i random:3 --grid 150 --threadgroup 64
 
 #include <metal_stdlib>
 using namespace metal;

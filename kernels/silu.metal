@@ -23,6 +23,10 @@
 // reference  the formula in float64
 // source     Elfwing et al., "Sigmoid-Weighted Linear Units", 2017; Shazeer, "GLU Variants Improve
 //            Transformer", 2020
+//
+// As `pymetal check --run` tries it:
+// launch: silu silu_half silu_bfloat -o 100 -i random:100 --grid 100 --threadgroup 32
+// launch: silu_gate* -o 100 -i random:100 -i random:100 --grid 100 --threadgroup 32
 
 #include <metal_stdlib>
 using namespace metal;

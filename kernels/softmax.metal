@@ -19,6 +19,12 @@
 //            A row with NaN or +infinity, or of -infinity only, is all NaN.
 // reference  the formula in float64
 // source     online: Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018
+//
+// As `pymetal check --run` tries it:
+// launch: softmax softmax_half softmax_bfloat -o 7,50 -i random:7,50 -i 50 --grid 7 \
+//     --threadgroup 4
+// launch: softmax_simd* -o 7,50 -i random:7,50 -i 50 --grid 32,7 --threadgroup 32,4
+// launch: softmax_threadgroup* -o 7,150 -i random:7,150 -i 150 --grid 64,7 --threadgroup 64
 
 #include <metal_stdlib>
 using namespace metal;

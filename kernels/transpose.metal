@@ -22,6 +22,11 @@
 //
 // formula    out[j, i] = x[i, j]
 // reference  x.T, exactly
+//
+// As `pymetal check --run` tries it:
+// launch: transpose transpose_half transpose_bfloat -o 40,9 -i random:9,40 --grid 40,9 \
+//     --threadgroup 32,8
+// launch: transpose_tiled* -o 40,9 -i random:9,40 -i 9 -i 40 --grid 64,8 --threadgroup 32,8
 
 #include <metal_stdlib>
 using namespace metal;

@@ -14,7 +14,27 @@ from pymetal.devices import Device, DeviceLibrary
 from pymetal.devices import device as pick_device
 from pymetal.errors import CompileError, Diagnostic, Error, FunctionNotFoundError
 from pymetal.library import read_source
+from pymetal.sanitizer import Report
 from pymetal.source import CompileOptions, Source
+
+
+@dataclass
+class LaunchResult:
+    """One checked run of a kernel, as line `line` of its file describes it."""
+
+    line: int
+    reports: list[Report] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.error and not any(r.severity == "error" for r in self.reports)
+
+    def __str__(self) -> str:
+        texts = [str(report) for report in self.reports] or ([self.error] if self.error else [])
+        state = "nothing found" if not texts else "FAILED" if not self.ok else "warnings"
+        found = [line for text in texts for line in text.splitlines()]
+        return "\n  ".join([f"run as line {self.line} says: {state}", *found])
 
 
 @dataclass
@@ -28,10 +48,11 @@ class KernelResult:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     lacking: list[str] = field(default_factory=list)
+    launches: list[LaunchResult] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        return not self.error and not self.lacking
+        return not (self.error or self.lacking) and all(run.ok for run in self.launches)
 
 
 @dataclass
@@ -55,10 +76,17 @@ class CheckResult:
 
     device: str
     files: list[FileResult]
+    launched: bool = False  # whether launches that the files describe were run
 
     @property
     def ok(self) -> bool:
         return all(file.ok for file in self.files)
+
+    @property
+    def reports(self) -> list[Report]:
+        """What checked runs found."""
+        kernels = [kernel for file in self.files for kernel in file.kernels]
+        return [r for kernel in kernels for run in kernel.launches for r in run.reports]
 
     def __str__(self) -> str:
         lines: list[str] = []
@@ -73,12 +101,23 @@ class CheckResult:
                 lines += [f"    {note}" for note in kernel.notes]
                 lines += [f"    {line}" for line in kernel.error.splitlines()]
                 lines += [f"    not portable: {line}" for line in kernel.lacking]
+                if self.launched and not (file.error or kernel.error or kernel.launches):
+                    lines.append("    not run: no `// launch:` comment names it")
+                lines += [f"    {x}" for run in kernel.launches for x in str(run).splitlines()]
         kernels = [kernel for file in self.files for kernel in file.kernels]
         failed = sum(not kernel.ok for kernel in kernels) + sum(bool(f.error) for f in self.files)
         lines.append(
             f"{len(self.files)} files, {len(kernels)} kernels on {self.device}: "
             f"{f'{failed} failed' if failed else 'all accepted'}"
         )
+        if self.launched:
+            runs = [run for kernel in kernels for run in kernel.launches]
+            bad = sum(not run.ok for run in runs)
+            unrun = sum(not kernel.launches for kernel in kernels)
+            lines.append(
+                f"{len(runs)} checked runs: {f'{bad} failed' if bad else 'nothing found'}"
+                + (f"; {unrun} kernels not run" if unrun else "")
+            )
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -86,13 +125,21 @@ class CheckResult:
         return {
             "device": self.device,
             "ok": self.ok,
+            "launched": self.launched,
             "files": [{"ok": file.ok, **_plain(file)} for file in self.files],
         }
 
 
 def _plain(file: FileResult) -> dict[str, Any]:
     facts = asdict(file)
-    facts["kernels"] = [{"ok": kernel.ok, **asdict(kernel)} for kernel in file.kernels]
+    facts["kernels"] = [
+        {
+            "ok": kernel.ok,
+            **asdict(kernel),
+            "launches": [{"ok": run.ok, **asdict(run)} for run in kernel.launches],
+        }
+        for kernel in file.kernels
+    ]
     return facts
 
 

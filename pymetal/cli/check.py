@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pymetal.cli import options, screen
+from pymetal.cli import checked, options, screen
 
 Target = Annotated[
     str,
@@ -25,10 +25,18 @@ def check(
     define: options.Define = None,
     math_mode: options.Math = "safe",
     target: Target = "",
+    run: Annotated[
+        bool,
+        typer.Option(
+            "--run",
+            help="Also run, with the sanitizer, what `// launch:` comments in the files describe.",
+        ),
+    ] = False,
+    sarif: checked.Sarif = None,
     device: options.Device = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compile every kernel of files and folders, and show what each takes."""
+    """Compile every kernel of files and folders, show what each takes, and try it with --run."""
     from pymetal import portability
     from pymetal.check import check_paths
     from pymetal.source import CompileOptions
@@ -43,6 +51,12 @@ def check(
         given,
         portability.targets_of(target),
     )
+    if run or sarif is not None:
+        from pymetal.cli.launches import run_launches
+
+        run_launches(result, given)
+    if sarif is not None:
+        checked.write_sarif(sarif, result.reports)
     if as_json:
         screen.print_json(result.as_json())
     else:

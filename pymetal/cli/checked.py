@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pymetal.sanitizer import Report
 
 Check = Annotated[
     bool,
@@ -23,7 +26,7 @@ Sarif = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Where to write what --check finds, as SARIF (implies --check).",
+        help="Where to write what checked runs find, as SARIF; asks for them, too.",
         show_default=False,
     ),
 ]
@@ -36,14 +39,11 @@ def checking(check: bool, sarif: Path | None) -> Iterator[None]:
         yield
         return
     from pymetal.errors import KernelFault
-    from pymetal.sanitizer import CheckWarning, Report
-    from pymetal.sanitizer import sarif as as_sarif
+    from pymetal.sanitizer import CheckWarning
 
     reports: list[Report] = []
-    before = os.environ.get("PYMETAL_CHECK")
-    os.environ["PYMETAL_CHECK"] = before or "1"
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with checked_as(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CheckWarning)
             try:
                 yield
@@ -59,9 +59,30 @@ def checking(check: bool, sarif: Path | None) -> Iterator[None]:
                     warning.message, warning.category, warning.filename, warning.lineno
                 )
     finally:
+        if sarif is not None:
+            write_sarif(sarif, reports)
+
+
+@contextmanager
+def checked_as() -> Iterator[None]:
+    """Launches inside are checked, as `PYMETAL_CHECK` says if it is set."""
+    before = os.environ.get("PYMETAL_CHECK")
+    os.environ["PYMETAL_CHECK"] = before or "1"
+    try:
+        yield
+    finally:
         if before is None:
             del os.environ["PYMETAL_CHECK"]
         else:
             os.environ["PYMETAL_CHECK"] = before
-        if sarif is not None:
-            sarif.write_text(json.dumps(as_sarif(reports), indent=2) + "\n", encoding="utf-8")
+
+
+def write_sarif(path: Path, reports: Iterable[Report]) -> None:
+    """Write reports for other tools."""
+    from pymetal.errors import ArgumentError
+    from pymetal.sanitizer import sarif
+
+    try:
+        path.write_text(json.dumps(sarif(reports), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ArgumentError(f"--sarif {path}: {error.strerror or error}") from None
