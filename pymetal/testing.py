@@ -51,7 +51,7 @@ class Case:
 
     Parameters
     ----------
-    values, named, grid, threadgroup, threadgroups, threadgroup_memory
+    values, named, grid, threadgroup, threadgroups, threadgroup_memory, timeout
         As in a call, `pymetal.output(shape)` for outputs. Arrays that the kernel would write are
         copied before each run.
     terms
@@ -70,6 +70,7 @@ class Case:
         threadgroup: Any = None,
         threadgroups: Any = None,
         threadgroup_memory: Mapping[int, int] | None = None,
+        timeout: float | None = None,
         terms: int = 1,
         magnitude: Any = None,
         label: str = "",
@@ -79,7 +80,7 @@ class Case:
             raise ArgumentError(f"terms is {terms!r}; a result has 1 term or more")
         self.values, self.named = values, named
         self.grid, self.threadgroup, self.threadgroups = grid, threadgroup, threadgroups
-        self.threadgroup_memory = threadgroup_memory
+        self.threadgroup_memory, self.timeout = threadgroup_memory, timeout
         self.terms, self.magnitude, self.label = int(terms), magnitude, label
 
 
@@ -213,6 +214,7 @@ class Run:
             threadgroup=case.threadgroup,
             threadgroups=case.threadgroups,
             threadgroup_memory=self.memory,
+            timeout=case.timeout,
         )
         marked = [a for a, value in self.arguments.items() if isinstance(value, output)]
         if marked:

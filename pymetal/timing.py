@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ def bench(
     threadgroup: Any = None,
     threadgroups: Any = None,
     threadgroup_memory: Any = None,
+    timeout: float | None = None,
     warmup_seconds: float = 0.05,
     seconds: float = 0.5,
     cold_cache: bool = False,
@@ -108,7 +110,7 @@ def bench(
 
     Parameters
     ----------
-    kernel, values, named, grid, threadgroup, threadgroups, threadgroup_memory
+    kernel, values, named, grid, threadgroup, threadgroups, threadgroup_memory, timeout
         As in a call. Outputs are allocated once, outside the measured time.
     warmup_seconds, seconds
         How long to call it before, and while, it is measured; at least once, and five times.
@@ -143,13 +145,21 @@ def bench(
         binding.array if isinstance(value, output) else value
         for binding, value in zip(bindings, ordered, strict=True)
     ]
+    call = partial(
+        kernel,
+        *bound,
+        grid=grid,
+        threadgroup=threadgroup,
+        threadgroup_memory=memory,
+        timeout=timeout,
+    )
     flush = np.zeros(CACHE_BYTES // 8) if cold_cache else None
 
     def once() -> float:
         if flush is not None:
             flush.fill(0.0)
         start = time.perf_counter()
-        kernel.launch(bound, grid, threadgroup, memory)
+        call()
         return time.perf_counter() - start
 
     end = time.perf_counter() + warmup_seconds

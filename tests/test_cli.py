@@ -262,14 +262,16 @@ def test_bad_geometry_is_refused_as_in_python(command, device):
     assert "each dimension must be at least 1" in err
 
 
-def test_a_kernel_that_does_not_end_is_stopped(command, kernels):
+@pytest.mark.parametrize("name", ["run", "bench", "compare"])
+def test_a_kernel_that_does_not_end_is_stopped(command, kernels, name):
     source = "kernel void endless(device volatile int* x) { while (x[0] == 0) { } }\n"
     (kernels / "endless.metal").write_text(source)
     code, _, err = command(
-        *("run", "endless", "-i", "zeros:1", "--device", "cpu", "--timeout", "0.2", *CALL)
+        *(name, "endless", "-i", "zeros:1", "--device", "cpu", "--timeout", "0.2", *CALL)
     )
     assert code == 1
     assert "endless" in err
+    assert "0.2 s" in err
 
 
 def test_an_interrupt_ends_a_command_with_130(command, kernels):

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pymetal.cli import options, screen
+from pymetal.cli.calling import takes_call
 
 if TYPE_CHECKING:
-    from pymetal.cli.call import Prepared
+    from pymetal.cli.call import Call, Prepared
 
 
+@takes_call
 def bench(
-    kernel: options.Kernel,
-    grid: options.Grid = None,
-    threadgroup: options.Threadgroup = None,
-    threadgroups: options.Threadgroups = None,
-    inputs: options.Inputs = None,
-    outputs: options.Outputs = None,
+    call: Call,
     seconds: Annotated[float, typer.Option(help="How long to measure.")] = 0.5,
     warmup: Annotated[float, typer.Option(help="How long to call it before.")] = 0.05,
     cold: Annotated[
@@ -40,39 +37,15 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    constants: options.Constants = None,
-    output_dtype: options.OutputDtype = None,
-    threadgroup_memory: options.ThreadgroupMemory = None,
-    include: options.Include = None,
-    define: options.Define = None,
-    math_mode: options.Math = "safe",
-    device: options.Device = None,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Measure a kernel: warm-up, then median, 20% and 80% quantiles, GB/s and GFLOP/s.
 
     On the software device this measures a CPU, which says nothing about a GPU.
     """
-    from pymetal.cli.call import Call
     from pymetal.timing import bench as measure
 
-    prepared = Call(
-        kernel=kernel,
-        grid=grid,
-        threadgroup=threadgroup,
-        threadgroups=threadgroups,
-        inputs=tuple(inputs or ()),
-        outputs=tuple(outputs or ()),
-        output_dtype=output_dtype,
-        constants=tuple(constants or ()),
-        threadgroup_memory=tuple(threadgroup_memory or ()),
-        include_dirs=tuple(include or ()),
-        macros=tuple(define or ()),
-        math_mode=math_mode,
-        device=device,
-        seed=seed,
-    ).prepare()
+    prepared = call.prepare()
     operations = None if flops is None else _amount(flops, "--flops", prepared)
     moved = None if size_bytes is None else _amount(size_bytes, "--bytes", prepared)
     with screen.bar("measuring") as advance:

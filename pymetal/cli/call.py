@@ -1,4 +1,4 @@
-"""One call of a kernel as the command line describes it: what `run`, `watch` and `bench` share."""
+"""One call of a kernel as the command line describes it: see `calling.py`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
-from pymetal.cli.options import check_sizes
 from pymetal.cli.values import constant_value, input_value
 from pymetal.datatypes import argument_dtype
 from pymetal.devices import device as pick_device
@@ -68,7 +68,13 @@ class Call:
     engine: str | None = None  # of the software device
 
     def __post_init__(self) -> None:
-        check_sizes(self.grid, self.threadgroup, self.threadgroups)
+        """Refuse calls that do not say how large the grid is, or say it twice."""
+        if self.grid is None and self.threadgroups is None:
+            raise typer.BadParameter(
+                "pass --grid THREADS, or --threadgroups COUNT with --threadgroup"
+            )
+        if self.threadgroups is not None and (self.grid is not None or self.threadgroup is None):
+            raise typer.BadParameter("--threadgroups goes with --threadgroup and without --grid")
 
     def found(self) -> Found:
         """The file, and the function unless the file decides."""

@@ -9,45 +9,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pymetal.cli import options, screen
+from pymetal.cli.calling import takes_call
 
 if TYPE_CHECKING:
-    from pymetal.cli.call import Prepared
+    from pymetal.cli.call import Call, Prepared
 
 DIFFERS = 3
 
-Engine = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Engine of the software device: reference, vectorised or auto.",
-        show_default=False,
-    ),
-]
 
-
+@takes_call
 def compare(
-    kernel_a: options.Kernel,
+    call: Call,
     kernel_b: Annotated[
         str | None,
         typer.Argument(
-            metavar=r"\[FILE\[:KERNEL]]",
+            metavar="OTHER",
             help="The other kernel; default: the same, on --device-b or --engine-b.",
             show_default=False,
         ),
     ] = None,
-    grid: options.Grid = None,
-    threadgroup: options.Threadgroup = None,
-    threadgroups: options.Threadgroups = None,
-    inputs: options.Inputs = None,
-    outputs: options.Outputs = None,
-    constants: options.Constants = None,
-    output_dtype: options.OutputDtype = None,
-    threadgroup_memory: options.ThreadgroupMemory = None,
-    include: options.Include = None,
-    define: options.Define = None,
-    math_mode: options.Math = "safe",
-    device: options.Device = None,
-    engine: Engine = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Engine of the software device: reference, vectorised or auto.",
+            show_default=False,
+        ),
+    ] = None,
     grid_b: Annotated[
         Any, typer.Option(metavar="THREADS", parser=options.sizes, help="Of the other kernel.")
     ] = None,
@@ -63,8 +51,12 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    device_b: options.Device = None,
-    engine_b: Engine = None,
+    device_b: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the other kernel.")
+    ] = None,
+    engine_b: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the other kernel.")
+    ] = None,
     ulps: Annotated[
         int, typer.Option(help="Units in the last place that floats may be apart.")
     ] = 0,
@@ -76,42 +68,22 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    timeout: options.Timeout = None,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Run two kernels on the same inputs; show the first difference, and how far they are apart.
 
     Exits with 3 if results differ by more than --ulps.
     """
-    from pymetal.cli.call import Call
     from pymetal.comparing import compare as compare_kernels
 
-    one = Call(
-        kernel_a,
-        grid,
-        threadgroup,
-        threadgroups,
-        tuple(inputs or ()),
-        tuple(outputs or ()),
-        output_dtype,
-        tuple(constants or ()),
-        tuple(threadgroup_memory or ()),
-        tuple(include or ()),
-        tuple(define or ()),
-        math_mode,
-        device,
-        timeout,
-        seed,
-        engine,
-    )
+    one = replace(call, engine=engine)
     two = replace(
         one,
-        kernel=kernel_b or kernel_a,
-        grid=grid_b or grid,
-        threadgroup=threadgroup_b or threadgroup,
-        inputs=tuple(inputs_b or inputs or ()),
-        device=device_b or device,
+        kernel=kernel_b or call.kernel,
+        grid=grid_b or call.grid,
+        threadgroup=threadgroup_b or call.threadgroup,
+        inputs=tuple(inputs_b or call.inputs),
+        device=device_b or call.device,
         engine=engine_b or engine,
     )
     a, b = one.prepare(), two.prepare()
@@ -129,6 +101,4 @@ def compare(
 def _case(prepared: Prepared) -> Any:
     from pymetal.testing import Case
 
-    keywords = prepared.keywords()
-    keywords.pop("timeout", None)
-    return Case(*prepared.values, **keywords)
+    return Case(*prepared.values, **prepared.keywords())

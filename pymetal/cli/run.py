@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pymetal.cli import checked, options, screen
+from pymetal.cli.calling import takes_call
 
 if TYPE_CHECKING:
     from pymetal.cli.against import Difference
-    from pymetal.cli.call import Result
+    from pymetal.cli.call import Call, Result
 
 DIFFERS = 3
 
@@ -35,13 +36,9 @@ Roundings = Annotated[
 ]
 
 
+@takes_call
 def run(
-    kernel: options.Kernel,
-    grid: options.Grid = None,
-    threadgroup: options.Threadgroup = None,
-    threadgroups: options.Threadgroups = None,
-    inputs: options.Inputs = None,
-    outputs: options.Outputs = None,
+    call: Call,
     save: Annotated[
         list[Path] | None,
         typer.Option(
@@ -52,14 +49,6 @@ def run(
     ] = None,
     against: Against = None,
     roundings: Roundings = None,
-    constants: options.Constants = None,
-    output_dtype: options.OutputDtype = None,
-    threadgroup_memory: options.ThreadgroupMemory = None,
-    include: options.Include = None,
-    define: options.Define = None,
-    math_mode: options.Math = "safe",
-    device: options.Device = None,
-    timeout: options.Timeout = None,
     check: checked.Check = False,
     sarif: checked.Sarif = None,
     save_replay: Annotated[
@@ -70,7 +59,6 @@ def run(
             show_default=False,
         ),
     ] = None,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Run a kernel once; show, save or check what it wrote.
@@ -78,25 +66,7 @@ def run(
     Exits with 3 if the result differs from --against.
     """
     from pymetal.cli.against import against as compare
-    from pymetal.cli.call import Call
 
-    call = Call(
-        kernel,
-        grid,
-        threadgroup,
-        threadgroups,
-        tuple(inputs or ()),
-        tuple(outputs or ()),
-        output_dtype,
-        tuple(constants or ()),
-        tuple(threadgroup_memory or ()),
-        tuple(include or ()),
-        tuple(define or ()),
-        math_mode,
-        device,
-        timeout,
-        seed,
-    )
     prepared = call.prepare()
     values = prepared.named() if against is not None else {}
     if save_replay is not None:

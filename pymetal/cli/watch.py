@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymetal.cli import options, screen
+from pymetal.cli.calling import takes_call
 from pymetal.cli.run import Against, Roundings, result_facts, show_result
 
 if TYPE_CHECKING:
@@ -18,24 +19,11 @@ if TYPE_CHECKING:
     from pymetal.cli.call import Call, Result
 
 
+@takes_call
 def watch(
-    kernel: options.Kernel,
-    grid: options.Grid = None,
-    threadgroup: options.Threadgroup = None,
-    threadgroups: options.Threadgroups = None,
-    inputs: options.Inputs = None,
-    outputs: options.Outputs = None,
+    call: Call,
     against: Against = None,
     roundings: Roundings = None,
-    constants: options.Constants = None,
-    output_dtype: options.OutputDtype = None,
-    threadgroup_memory: options.ThreadgroupMemory = None,
-    include: options.Include = None,
-    define: options.Define = None,
-    math_mode: options.Math = "safe",
-    device: options.Device = None,
-    timeout: options.Timeout = None,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
     """Run a kernel again whenever its file, its headers or its .npy inputs are saved.
@@ -43,25 +31,6 @@ def watch(
     Shows the error or the result, the difference to the last result, and the time. Ctrl-C ends
     it. With --json, each run is one line.
     """
-    from pymetal.cli.call import Call
-
-    call = Call(
-        kernel=kernel,
-        grid=grid,
-        threadgroup=threadgroup,
-        threadgroups=threadgroups,
-        inputs=tuple(inputs or ()),
-        outputs=tuple(outputs or ()),
-        output_dtype=output_dtype,
-        constants=tuple(constants or ()),
-        threadgroup_memory=tuple(threadgroup_memory or ()),
-        include_dirs=tuple(include or ()),
-        macros=tuple(define or ()),
-        math_mode=math_mode,
-        device=device,
-        timeout=timeout,
-        seed=seed,
-    )
     with suppress(KeyboardInterrupt):
         _Watch(call, against, roundings, as_json).run()
 
