@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from pymetal.arrays import zeroed
 from pymetal.call import in_declared_order
 from pymetal.datatypes import argument_dtype
 from pymetal.devices import Binding, Device, Limits, Pipeline, Report, Size
+from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError, DeviceError, LaunchError
 from pymetal.origin import Origin
 from pymetal.results import output
@@ -83,6 +85,7 @@ class Kernel(_native.Calls):
         self._source_location = source_location
         self._constants = dict(constants or {})
         self._made_from = made_from or Origin()
+        self._software: Pipeline | None = None
         super().__init__(
             np.ndarray,
             output,
@@ -166,6 +169,7 @@ class Kernel(_native.Calls):
         timeout: float | None = None,
         queue: Queue | None = None,
         check: bool | str | None = None,
+        validate: bool = False,
         save_on_fault: str | os.PathLike[str] | None = None,
         **named: Any,
     ) -> Any:
@@ -197,6 +201,9 @@ class Kernel(_native.Calls):
             True: run with the sanitizer, which finds accesses out of bounds, races and more; slow.
             "nan": also values that are not finite, made of finite ones. "schedules": instead, run
             it with its threads in several orders, and compare. None: `PYMETAL_CHECK`.
+            Checks run on the software device: a kernel on another one is compiled for it, too.
+        validate
+            True: insist on Metal's own shader validation, which `run_metal_kernel` may turn on.
         save_on_fault
             Where to save the launch if it fails, as one file for `pymetal replay`. Arrays that the
             kernel may write are copied before.
@@ -211,7 +218,13 @@ class Kernel(_native.Calls):
             Before anything runs.
         KernelFault
             The kernel went wrong; its outputs are not valid.
+        DeviceError
+            `validate`, and the device does not; says what to set.
         """
+        if validate:
+            from pymetal.metal.validation import require
+
+            require(self._device)
         ordered, threadgroup_memory = self._ordered(values, named, threadgroup_memory)
         if threadgroups is not None:
             grid, threadgroup = self._counted(threadgroups, grid, threadgroup)
@@ -399,15 +412,33 @@ class Kernel(_native.Calls):
 
     def _checked(self, checks: str) -> Any:
         """The pipeline with checks, which the software device has."""
-        checked = getattr(self._pipeline, "checked", None)
-        if checked is None:
-            raise DeviceError(
-                f"{self.name}: checks run on the software device only: compile it with "
-                f'device="cpu", or leave out check=True; this one is on {self._device.name}'
+        pipeline: Any = self._pipeline
+        if not hasattr(pipeline, "checked"):
+            pipeline = self._on_software_device()
+        return pipeline.scheduled() if checks == "schedules" else pipeline.checked(checks == "nan")
+
+    def _on_software_device(self) -> Any:
+        """A pipeline of the same kernel there, made when checks first ask for it."""
+        made_from = self._made_from
+        if self._software is None:
+            if made_from.source is None and not made_from.metallib:
+                raise DeviceError(
+                    f"{self.name}: checks run on the software device only: compile it with "
+                    f'device="cpu"; this one is on {self._device.name}'
+                )
+            cpu = pick_device("cpu")
+            library = (
+                cpu.library_from_source(made_from.source, made_from.options)
+                if made_from.source is not None
+                else cpu.library_from_metallib(made_from.metallib, made_from.name)
             )
-        if checks == "schedules":
-            return self._pipeline.scheduled()  # type: ignore[attr-defined]
-        return checked(nan=checks == "nan")
+            constants: dict[str | int, Any] = dict(self._constants.items())
+            self._software = library.pipeline(self.name, constants)
+        warnings.warn(
+            f"{self.name}: checks run on the software device, not on {self._device.name}",
+            stacklevel=6,
+        )
+        return self._software
 
 
 class _Outputs:

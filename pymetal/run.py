@@ -39,6 +39,7 @@ def run_metal_kernel(
     device: str | Device | None = None,
     timeout: float | None = None,
     check: bool | str | None = None,
+    validate: bool = False,
     save_on_fault: PathLike | None = None,
     profile: bool = False,
 ) -> Any:
@@ -76,6 +77,9 @@ def run_metal_kernel(
         True: run with the sanitizer, on the software device whatever `device` is; slow.
         "nan": also values that are not finite, made of finite ones. "schedules": instead, run it
         with its threads in several orders, and compare. None: `PYMETAL_CHECK`.
+    validate
+        True: run with Metal's own shader validation, on a Metal device that no call has used
+        before; where it is too late a DeviceError says what to set. It reports on standard error.
     save_on_fault
         Where to save the launch if it fails, as one file for `pymetal replay`.
     profile
@@ -88,14 +92,20 @@ def run_metal_kernel(
 
     Raises
     ------
-    FunctionNotFoundError, CompileError, UnsupportedError, ArgumentError, LaunchError, KernelFault
+    FunctionNotFoundError, CompileError, UnsupportedError, ArgumentError, LaunchError, KernelFault,
+    DeviceError
     """
     shapes, dtypes = _outputs(output_shape, output_dtype)
     if not isinstance(inputs, (list, tuple)):
         raise ArgumentError(f"inputs is a list of values, got {type(inputs).__name__}: write [x]")
-    chosen = pick_device(device)
+    if validate:
+        from pymetal.metal.validation import validating_device
+
+        chosen = validating_device(device)
+    else:
+        chosen = pick_device(device)
     if chosen.name == "metal" and sanitizer.wanted(check):
-        warnings.warn("checks run on the software device, not on Metal's", stacklevel=2)
+        warnings.warn(f"{name}: checks run on the software device, not on metal", stacklevel=2)
         chosen = pick_device("cpu")
     library, function = library_by_name(name, kernel_dirs, chosen)
     kernel = library.kernel(function, constants)

@@ -51,6 +51,10 @@ def run(
     roundings: Roundings = None,
     check: checked.Check = False,
     sarif: checked.Sarif = None,
+    validate: Annotated[
+        bool,
+        typer.Option("--validate", help="Run with Metal's own shader validation, on a GPU."),
+    ] = False,
     save_replay: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +71,10 @@ def run(
     """
     from pymetal.cli.against import against as compare
 
+    if validate:
+        from pymetal.metal.validation import validating_device
+
+        validating_device(call.device)
     prepared = call.prepare()
     values = prepared.named() if against is not None else {}
     if save_replay is not None:

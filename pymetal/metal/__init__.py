@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 def is_present() -> bool:
     """Whether this build has Metal and Metal lists a GPU."""
+    from pymetal.metal import validation
+
+    validation.is_on()
     present: bool = _native.metal_is_present()
     return present
 
 
 def open_device() -> MetalDevice:
     """The system's GPU. Raises `DeviceError`."""
-    from pymetal.metal import device
+    from pymetal.metal import device, validation
 
+    validation.is_on()
     return device.open_device()
