@@ -86,8 +86,8 @@ def test_one_comment_may_launch_several_kernels_over_several_lines(write, capsys
         ("// launch: --grid 3\n", "line 1: `launch:` names no kernel before its options"),
         ("// launch: other --grid 3\n", "line 1: `launch:` names 'other'; the file has k"),
         ("// launch: k 'x --grid 3\n", "line 1: `launch:` cannot be read"),
-        ("// launch: k --gird 3\n", "line 1: No such option: --gird"),
-        ("// launch: k -o 256 -i ones:256\n", "line 1: pass --grid THREADS"),
+        ("// launch: k --gird 3\n", "No such option: --gird"),
+        ("// launch: k -o 256 -i ones:256\n", "pass --grid THREADS"),
         ("// launch: k -o 256 --grid 256\n", "k takes 1 input"),
     ],
 )

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from pymetal.cli import options
+from pymetal.errors import ArgumentError
 from pymetal.find import search_path, shipped_dir
+
+if TYPE_CHECKING:
+    from pymetal.cli.call import Call
+
+# click's, or that of the copy of click which newer versions of typer have.
+_UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
 def takes_call(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,6 +41,24 @@ def takes_call(command: Callable[..., None]) -> Callable[..., None]:
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {p.name: p.annotation for p in parameters}
     return with_options
+
+
+def call_of(words: Sequence[str]) -> Call:
+    """The call that a kernel's name and options describe, as a shell would split them.
+
+    Raises
+    ------
+    ArgumentError
+        An option is wrong, as `pymetal run` would say.
+    """
+    found: list[Call] = []
+    app = typer.Typer(add_completion=False)
+    app.command()(takes_call(found.append))
+    try:
+        app(list(words), prog_name="pymetal", standalone_mode=False)
+    except _UsageError as error:
+        raise ArgumentError(str(error)) from None
+    return found[0]
 
 
 def _assignment(text: str) -> tuple[str, str]:

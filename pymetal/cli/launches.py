@@ -12,15 +12,13 @@ import re
 import shlex
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import typer
+from typing import TYPE_CHECKING
 
 from pymetal.check import CheckResult, FileResult, LaunchResult
-from pymetal.cli.call import Call
+from pymetal.cli.calling import call_of
 from pymetal.errors import ArgumentError, Error, KernelFault
 from pymetal.source import CompileOptions
 
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from pymetal.sanitizer import Report
 
 _LAUNCH = re.compile(r"^[ \t]*//[ \t]*launch:((?:.*\\\n[ \t]*//)*.*)", re.M)
-# click's, or that of the copy of click which newer versions of typer have.
-_UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 _FURTHER = re.compile(r"\\\n[ \t]*//")
 
 
@@ -85,44 +81,22 @@ def _run_file(file: FileResult, path: Path, options: CompileOptions) -> None:
                 )
             for kernel in named:
                 if not kernel.error:
-                    call = _call(f"{path}:{kernel.name}", one, options)
-                    kernel.launches.append(_launch(call, one.line))
+                    kernel.launches.append(_launch(f"{path}:{kernel.name}", one, options))
 
 
-def _call(kernel: str, described: Described, options: CompileOptions) -> Call:
-    """The options of a `launch:` comment, as `pymetal run` reads them."""
-    from pymetal.cli import app
-
-    run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
-    try:
-        given = run.make_context("run", [kernel, *described.options]).params
-        return Call(
-            kernel,
-            given["grid"],
-            given["threadgroup"],
-            given["threadgroups"],
-            tuple(given["inputs"] or ()),
-            tuple(given["outputs"] or ()),
-            given["output_dtype"],
-            tuple(given["constants"] or ()),
-            tuple(given["threadgroup_memory"] or ()),
-            options.include_dirs,
-            options.macros,
-            options.math_mode,
-            "cpu",
-            given["timeout"],
-            given["seed"],
-        )
-    except _UsageError as error:
-        raise ArgumentError(f"line {described.line}: {error}") from None
-
-
-def _launch(call: Call, line: int) -> LaunchResult:
+def _launch(kernel: str, described: Described, options: CompileOptions) -> LaunchResult:
     from pymetal.cli.checked import checked_as
     from pymetal.sanitizer import CheckWarning
 
-    result = LaunchResult(line)
+    result = LaunchResult(described.line)
     try:
+        call = replace(
+            call_of([kernel, *described.options]),
+            include_dirs=options.include_dirs,
+            macros=options.macros,
+            math_mode=options.math_mode,
+            device="cpu",
+        )
         prepared = call.prepare()
         with checked_as(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CheckWarning)
