@@ -27,9 +27,12 @@ def holds(e: Emitter, value: Value, wanted: bool) -> str:
     if e.shapes.uniform(value):
         scalar = e.scalar(value)
         return scalar if wanted else e.let(f"xor i1 {scalar}, true")
-    # The operands of what is made elsewhere may not be kept.
-    if not isinstance(value, Local) or e.shapes.block_of.get(value.name) != e.block:
+    if not isinstance(value, Local):
         return ""
+    if e.shapes.block_of.get(value.name) != e.block:
+        # The operands of what is made elsewhere may not be kept; what was noted is.
+        slot = e.agreed.get((value.name, wanted))
+        return e.let(f"load i1, ptr {slot}") if slot else ""
     made = e.definitions[value.name]
     if made.opcode == "icmp":
         return _compared(e, made, wanted)
@@ -40,6 +43,20 @@ def holds(e: Emitter, value: Value, wanted: bool) -> str:
     if both[0] == wanted:
         return e.let(f"and i1 {a}, {b}") if a and b else ""
     return e.let(f"or i1 {a}, {b}") if a and b else a or b
+
+
+def note(e: Emitter, i: Instruction) -> None:
+    """Keep what is known of a comparison that other blocks use, for `holds` there."""
+    if i.opcode != "icmp" or i.name not in e.crossing or not e.varies(i.result):
+        return
+    for wanted in (True, False):
+        slot = e.agreed.get((i.name, wanted))
+        told = _compared(e, i, wanted) if e.mask is None else ""
+        if told and not slot:
+            slot = e.agreed[i.name, wanted] = e.stack("i1")
+            e.head.append(f"  store i1 false, ptr {slot}")
+        if slot:
+            e.do(f"store i1 {told or 'false'}, ptr {slot}")
 
 
 def _both(i: Instruction) -> tuple[bool, Value, Value] | None:

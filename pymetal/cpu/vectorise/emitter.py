@@ -13,7 +13,7 @@ from pymetal.air.ir import Function, Instruction
 from pymetal.air.ir.types import PointerType, Type, VectorType
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.cpu.lanes import LANES
-from pymetal.cpu.vectorise.homes import homes
+from pymetal.cpu.vectorise.homes import homes, read_in_place
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
 from pymetal.cpu.vectorise.target import Target
 
@@ -80,8 +80,13 @@ class Emitter:
         self._slots: dict[str, str] = {}
         self._masks: dict[str, str] = {}
         self._count = 0
-        self._crossing = _crossing(function, shapes)
-        self._homes = homes(function, shapes.graph, shapes.matrices)
+        self.crossing = _crossing(function, shapes)
+        self.in_place = read_in_place(function)
+        slots = shapes.matrices - self.in_place
+        self.homes = homes(function, shapes.graph, shapes.regions, slots)
+        # In this block, of matrices in place: their first element and the stride of their rows.
+        self.places: dict[str, tuple[str, str]] = {}
+        self.agreed: dict[tuple[str, bool], str] = {}  # see agreement.py
         self.done: set[str] = set()  # of this block, already written with an earlier instruction
 
     # Text
@@ -147,6 +152,7 @@ class Emitter:
         self.known = {}
         self.vectors = {}
         self._masks = {}
+        self.places = {}
 
     def mask_text(self) -> str:
         return self.mask or ALL
@@ -261,16 +267,16 @@ class Emitter:
 
     def define(self, i: Instruction, text: str) -> None:
         """`text` is the result of `i`: a scalar for a pattern, else a vector."""
-        if i.name in self._homes:
+        if i.name in self.homes:
             self.keep(self.stored_type(i.name, i.type), text, self.slot(i.name))
             return
         self.known[i.name] = text
-        if i.name in self._crossing:
+        if i.name in self.crossing:
             self.keep(self.stored_type(i.name, i.type), text, self.slot(i.name))
 
     def slot(self, name: str, kind: str = "") -> str:
         """The stack slot of a value, or of a phi on its way (`kind` "phi")."""
-        key = self._homes[name] if name in self._homes else name + kind
+        key = self.homes[name] if name in self.homes else name + kind
         if key not in self._slots:
             type_ = self.definitions[name].type
             stored = self.stored_type(name, type_)
@@ -279,12 +285,12 @@ class Emitter:
 
     def shares_slot(self, matrix: str, slot: str) -> bool:
         """Whether a matrix lies there."""
-        return matrix in self._homes and self.slot(matrix) == slot
+        return matrix in self.homes and self.slot(matrix) == slot
 
     def _fetch(self, name: str, type_: Type) -> str:
         if name not in self.definitions:  # a parameter
             return self.parameter(name)
-        if name in self._homes:
+        if name in self.homes:
             return self.take(self.stored_type(name, type_), self.slot(name))
         if name not in self.known:
             self.known[name] = self.take(self.stored_type(name, type_), self.slot(name))

@@ -6,7 +6,7 @@ from pymetal import _native
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.values import Constant
 from pymetal.cpu.intrinsics import Barrier, CrossLane, Mathematics, Matrix, Position, meaning
-from pymetal.cpu.vectorise import atomics, crosslane, mathematics, matrix, memory
+from pymetal.cpu.vectorise import agreement, atomics, crosslane, mathematics, matrix, memory
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, wide
 from pymetal.cpu.vectorise.leaves import FROM_LANES, LANE_PART
 from pymetal.cpu.vectorise.prepare import ENDLESS
@@ -53,6 +53,7 @@ def compute(e: Emitter, i: Instruction) -> None:
             e.define(i, mathematics.by_vector(e, "fmod", [e.vector(o) for o in i.operands]))
         else:
             e.define(i, e.vector_of(i))
+            agreement.note(e, i)
     elif shape.late:
         return
     elif i.opcode in ("zext", "sext"):

@@ -2,8 +2,7 @@
 
 Threads see two elements of a matrix each; whole simdgroups see all 64. As long as only matrix
 operations touch one, it stays in row order, and elements move to their lanes only when a kernel
-asks for them. Matrices live in stack slots (homes.py): what multiplies them is a function, because
-written out it would take LLVM seconds and registers that no processor has.
+asks for them. Matrices live in stack slots (homes.py) and are multiplied there (products.py).
 """
 
 from __future__ import annotations
@@ -11,8 +10,9 @@ from __future__ import annotations
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import VectorType
 from pymetal.air.ir.values import Constant, Local, Value, as_integer
-from pymetal.cpu.intrinsics import Barrier, Matrix, meaning
+from pymetal.cpu.intrinsics import Matrix
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise import products
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -94,15 +94,13 @@ def lower(e: Emitter, i: Instruction, what: Matrix) -> None:
 
 def _rows(e: Emitter, i: Instruction, operands: list[Value], type_: str) -> tuple[list[str], bool]:
     """The address of each row of a matrix in memory, and whether it is transposed there."""
-    pointer, stride, x, y, transpose = operands
+    stride, transpose = operands[1], operands[4]
     if not all(e.shapes.uniform(o) for o in operands):
         raise NotVectorised("a matrix in memory at an address that differs between lanes")
     flipped = as_integer(transpose)
     if flipped is None:
         raise NotVectorised("a matrix that may or may not be transposed")
-    line = e.let(f"mul i64 {e.scalar(y)}, {e.scalar(stride)}")
-    start = e.let(f"add i64 {line}, {e.scalar(x)}")
-    address = e.let(f"getelementptr {type_}, ptr {e.scalar(pointer)}, i64 {start}")
+    address = _start(e, operands, type_)
     rows = [address]
     for _ in range(7):
         address = e.let(f"getelementptr {type_}, ptr {address}, i64 {e.scalar(stride)}")
@@ -110,7 +108,18 @@ def _rows(e: Emitter, i: Instruction, operands: list[Value], type_: str) -> tupl
     return rows, bool(flipped)
 
 
+def _start(e: Emitter, operands: list[Value], type_: str) -> str:
+    """The address of the first element of a matrix in memory."""
+    pointer, stride, x, y, _ = operands
+    line = e.let(f"mul i64 {e.scalar(y)}, {e.scalar(stride)}")
+    start = e.let(f"add i64 {line}, {e.scalar(x)}")
+    return e.let(f"getelementptr {type_}, ptr {e.scalar(pointer)}, i64 {start}")
+
+
 def _load(e: Emitter, i: Instruction, type_: str) -> None:
+    if i.name in e.in_place and all(e.shapes.uniform(o) for o in i.operands):
+        e.places[i.name] = _start(e, i.operands, type_), e.scalar(i.operands[1])
+        return
     rows, flipped = _rows(e, i, i.operands, type_)
     align = 4 if type_ == "float" else 2
     parts = [e.let(f"load <8 x {type_}>, ptr {row}, align {align}") for row in rows]
@@ -180,111 +189,10 @@ def _diagonal(e: Emitter, i: Instruction, type_: str) -> None:
     e.define(i, e.let(f"shufflevector <64 x {type_}> {whole}, {zeros}, {picked}"))
 
 
-def _place(e: Emitter, value: Value) -> str:
-    """The address of an operand's elements, in rows."""
-    if isinstance(value, Local):
-        return e.slot(value.name)
-    slot = e.stack("<64 x float>")
-    e.do(f"store <64 x float> {operand(e, value)}, ptr {slot}")
-    return slot
-
-
-def _multiply(e: Emitter, i: Instruction, type_: str) -> None:
-    """c + a·b in slots. Two products with the same a are computed together."""
-    both = [i, *_partner(e, i)]
-    a = _place(e, i.operands[0])
-    places = [
-        place
-        for one in both
-        for place in (e.slot(one.name), _place(e, one.operands[1]), _place(e, one.operands[2]))
-    ]
-    name = f"matrix.multiply.{len(both)}"
-    if name not in e.helpers.definitions:
-        e.helpers.definitions[name] = _product(name, len(both), e.target.fused_multiply_add)
-        e.helpers.declarations.setdefault(
-            "llvm.fma.v8f32",
-            "declare <8 x float> @llvm.fma.v8f32(<8 x float>, <8 x float>, <8 x float>) "
-            "nounwind willreturn memory(none)",
-        )
-    e.do(f"call void @{name}({', '.join(f'ptr {p}' for p in (a, *places))})")
-    e.done |= {one.name for one in both[1:]}
-
-
-def _partner(e: Emitter, i: Instruction) -> list[Instruction]:
-    """A later product of the block with the same a, whose other operands are there already."""
-    block = next(b for b in e.function.blocks if b.name == e.block)
-    start = block.instructions.index(i)
-    made: set[str] = {i.name}
-    for other in block.instructions[start + 1 :]:
-        if other.opcode == "call" and isinstance(what := meaning(other.callee), (Matrix, Barrier)):
-            if (
-                isinstance(what, Matrix)
-                and what.operation == "multiply_accumulate"
-                and other.operands[0] == i.operands[0]
-                and other.name not in e.done
-                and not any(isinstance(o, Local) and o.name in made for o in other.operands)
-            ):
-                return [other]
-            if isinstance(what, Barrier):
-                break
-        made.add(other.name)
-    return []
-
-
-def _product(name: str, count: int, fused: bool) -> str:
-    """`void (ptr a, then ptr d, ptr b, ptr c for each of count)`: d = c + a·b, d may be c.
-
-    Four rows at a time fit into registers. Each product is added in order of the inner index.
-    """
-    lines: list[str] = []
-    fresh = iter(range(1 << 20))
-
-    def let(text: str) -> str:
-        result = f"%t{next(fresh)}"
-        lines.append(f"  {result} = {text}")
-        return result
-
-    def at(base: str, element: int) -> str:
-        return let(f"getelementptr float, ptr {base}, i64 {element}")
-
-    vector = "<8 x float>"
-    for top in (0, 4):
-        totals = [
-            [let(f"load {vector}, ptr {at(f'%c{m}', 8 * (top + r))}, align 32") for r in range(4)]
-            for m in range(count)
-        ]
-        for k in range(8):
-            rows = [
-                let(f"load {vector}, ptr {at(f'%b{m}', 8 * k)}, align 32") for m in range(count)
-            ]
-            for r in range(4):
-                one = let(f"load float, ptr {at('%a', 8 * (top + r) + k)}, align 4")
-                part = let(f"insertelement {vector} poison, float {one}, i64 0")
-                factor = let(
-                    f"shufflevector {vector} {part}, {vector} poison, <8 x i32> zeroinitializer"
-                )
-                for m in range(count):
-                    if fused:
-                        operands = (factor, rows[m], totals[m][r])
-                        arguments = ", ".join(f"{vector} {o}" for o in operands)
-                        totals[m][r] = let(f"call {vector} @llvm.fma.v8f32({arguments})")
-                    else:
-                        product = let(f"fmul {vector} {factor}, {rows[m]}")
-                        totals[m][r] = let(f"fadd {vector} {totals[m][r]}, {product}")
-        for m in range(count):
-            for r in range(4):
-                address = at(f"%d{m}", 8 * (top + r))
-                lines.append(f"  store {vector} {totals[m][r]}, ptr {address}, align 32")
-    parameters = ["%a", *(f"%{p}{m}" for m in range(count) for p in "dbc")]
-    head = ", ".join(f"ptr {p}" for p in parameters)
-    body = "\n".join(lines)
-    return f"define internal void @{name}({head}) noinline nounwind {{\n{body}\n  ret void\n}}\n"
-
-
 _OPERATIONS = {
     "load": _load,
     "store": _store,
     "init_filled": _filled,
     "init_diag": _diagonal,
-    "multiply_accumulate": _multiply,
+    "multiply_accumulate": products.multiply,
 }

@@ -202,11 +202,6 @@ class Walker:
         if e.mask is not None or not self.twice:
             return
         for target, wanted in zip(block.terminator.successors, (True, False), strict=True):
-            component = region.node.component if region.node and region.exit is None else None
-            if region.exit is not None:
-                component = region.component_of(target)
-            if component is None or target not in component.blocks:
-                continue
             agreed = agreement.holds(e, block.terminator.operands[0], wanted)
             if not agreed:
                 continue
@@ -215,9 +210,25 @@ class Walker:
             e.label(label)
             here = dict(e.known), dict(e.vectors), dict(e._masks)
             self.set_phis(block, target, None)
-            e.do(f"br label %{self.label(component.node_of(target))}.all")
+            self.go_together(region, target)
             e.label(onwards)
             e.known, e.vectors, e._masks = here
+
+    def go_together(self, region: Region, target: str) -> None:
+        """All 32 lanes go to `target` from the end of a divergent block: none waits elsewhere."""
+        component = region.component_of(target) if region.exit is not None else None
+        if region.exit is None:
+            assert region.node is not None
+            component = region.node.component
+        if component is not None and target in component.blocks:
+            self.e.do(f"br label %{self.label(component.node_of(target))}.all")
+            return
+        if region.exit is None and component is not None:
+            region = component.parent
+        if target in region.main:
+            self.e.do(f"br label %{self.labels[target]}")
+        else:
+            self.leave(region, target, None)
 
     def pend(self, node: Node, mask: str) -> None:
         """These lanes wait for a node."""
