@@ -16,6 +16,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
@@ -410,6 +411,9 @@ void bind_cpu(nb::module_& module) {
 } // namespace
 
 NB_MODULE(_native, module) {
+    // Arrays that another library or a global variable keeps to the end are no fault of the
+    // program: only our own tests hear of them.
+    nb::set_leak_warnings(std::getenv("PYMETAL_LEAK_WARNINGS") != nullptr);
     module.doc() = "Native part of PyMetal: the software device's runtime and the Metal device.";
     bind_checks(module);
     bind_cpu(module);

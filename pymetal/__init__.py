@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
     from pymetal.timing import bench as bench
 
 __version__ = "0.1.0"
+
+# Python started in a source folder finds this file there, and the native module, which is not
+# there, in the installed package.
+__path__ = extend_path(__path__, __name__)
 
 # Public names and where they live. They load when first used (PEP 562): the build imports
 # `pymetal.msl` before NumPy or the native module exist, and `import pymetal` stays fast.

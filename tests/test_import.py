@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import pymetal
+import pymetal._native
 
 
 def loaded_after(code: str) -> set[str]:
@@ -46,6 +48,23 @@ def test_the_front_end_imports_without_numpy_and_the_native_module():
     assert "pymetal.msl" in loaded
 
 
+def test_a_source_folder_takes_the_native_module_of_the_installed_package(tmp_path):
+    """As for `python` and `python -m pytest` in a checkout, after `pip install .`."""
+    package = Path(pymetal.__file__).parent
+    shutil.copytree(package, tmp_path / "pymetal", ignore=shutil.ignore_patterns("_native*.so"))
+    run = subprocess.run(
+        [sys.executable, "-c", "import pymetal.kernel as k; print(k.__file__, k._native.__file__)"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    python, native = map(Path, run.stdout.split())
+    assert python.parent == tmp_path / "pymetal"
+    assert native.samefile(pymetal._native.__file__)
+
+
 @pytest.mark.parametrize("name", pymetal.__all__)
 def test_every_public_name_is_there_and_documented(name):
     value = getattr(pymetal, name)
@@ -64,3 +83,41 @@ def test_no_public_name_is_a_submodules_too():
     assert not modules & set(pymetal.__all__)
     assert pymetal.testing is importlib.import_module("pymetal.testing")
     assert "testing" in dir(pymetal)
+
+
+KEEPS_AN_ARRAY = """
+import pymetal
+kernel = pymetal.compile("kernel void k(device float* x, uint i [[thread_position_in_grid]]) "
+                         "{ x[i] = float(i); }").k
+queue = pymetal.Queue()
+for _ in range(2):
+    kernel(pymetal.output(8), grid=8, queue=queue)
+queue.wait()
+try:
+    kernel(pymetal.output(8), grid=9, check=True)
+except pymetal.KernelFault as fault:
+    kept = fault
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "variables"),
+    [
+        pytest.param(KEEPS_AN_ARRAY, {"PYMETAL_LEAK_WARNINGS": "1"}, id="nothing leaks"),
+        pytest.param(
+            "import ctypes, pymetal\nctypes.pythonapi.Py_IncRef(ctypes.py_object(pymetal.zeros(8)))",
+            {},
+            id="what others keep is not said",
+        ),
+    ],
+)
+def test_an_interpreter_ends_without_a_word_of_leaks(code, variables):
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "leaked" not in run.stderr
