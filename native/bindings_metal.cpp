@@ -130,6 +130,7 @@ void bind_descriptions(nb::module_& module) {
     nb::class_<DeviceInfo>(module, "MetalDeviceInfo", "What a GPU is and allows.")
         .def_ro("name", &DeviceInfo::name)
         .def_ro("registry_id", &DeviceInfo::registry_id)
+        .def_ro("is_paravirtual", &DeviceInfo::is_paravirtual, "Whether it is a virtual machine's.")
         .def_ro("has_unified_memory", &DeviceInfo::has_unified_memory)
         .def_ro("has_nonuniform_threadgroups", &DeviceInfo::has_nonuniform_threadgroups)
         .def_ro("max_buffer_bytes", &DeviceInfo::max_buffer_bytes)

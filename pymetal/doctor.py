@@ -19,6 +19,8 @@ from typing import Any, Literal
 State = Literal["works", "missing", "broken", "note"]
 
 KERNEL = """
+#include <metal_stdlib>
+using namespace metal;
 kernel void doctor(device float* out [[buffer(0)]], constant float& x [[buffer(1)]],
                    uint gid [[thread_position_in_grid]]) {
     out[gid] = x * gid;

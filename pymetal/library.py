@@ -19,7 +19,7 @@ from pymetal.options import compile_options, given_source
 from pymetal.origin import Origin
 from pymetal.scalars import Misfit, convert_number
 from pymetal.shown import shown
-from pymetal.source import MathMode, Source
+from pymetal.source import MathMode, Source, checked_text
 
 Constants = Mapping[str | int, Any]
 
@@ -211,7 +211,7 @@ def read_source(path: Path) -> Source:
     except ValueError as error:  # a path that no system has
         raise CompileError(f"{shown(str(path))} cannot be read: {error}") from None
     try:
-        return Source(data.decode("utf-8-sig"), path)
+        return Source(checked_text(data.decode("utf-8-sig"), str(path)), path)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CompileError(

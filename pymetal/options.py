@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from pymetal.errors import ArgumentError, CompileError
 from pymetal.shown import shown
-from pymetal.source import CompileOptions, MathMode, Source
+from pymetal.source import CompileOptions, MathMode, Source, checked_text
 
 MODES = get_args(MathMode)
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -72,7 +72,7 @@ def given_source(source: Any) -> Source | Path:
         raise CompileError(
             f"<source>:{line}: the text is not Unicode: {text[error.start]!r} is half a character"
         ) from None
-    return Source(text)
+    return Source(checked_text(text, "<source>"))
 
 
 def _folders(include_dirs: Any) -> tuple[Path, ...]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pymetal.errors import CompileError
+
 MathMode = Literal["safe", "relaxed", "fast"]
 
 
@@ -40,3 +42,12 @@ class CompileOptions:
     language_version: tuple[int, int] | None = None
     enable_logging: bool = False
     debug: bool = False
+
+
+def checked_text(text: str, name: str) -> str:
+    """`text` of the file `name`. Metal's strings end at a null character, without a word."""
+    found = text.find("\0")
+    if found != -1:
+        line = text.count("\n", 0, found) + 1
+        raise CompileError(f"{name}:{line}: the text holds a null character; remove it")
+    return text

@@ -1,6 +1,10 @@
 """Every fault of Metal is a typed error with its own words, and the next launch works."""
 
 import logging
+import mmap
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -251,6 +255,46 @@ def test_a_virtual_gpu_is_reported(double):
     assert any("virtual machine" in note for note in scale.report.notes)
 
 
+def test_a_virtual_gpu_gets_copies_only(double):
+    # There a buffer over a program's own memory has no length, and the double ends its use.
+    from pymetal.metal.device import open_device
+
+    double.fault("paravirtual", times=FOR_EVER)
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    own, out = pymetal.empty(16384), pymetal.empty(16384)
+    own[:] = np.arange(own.size)
+    for _ in range(2):
+        scale(out, own, 2.0, grid=own.size, threadgroup=64)
+        np.testing.assert_array_equal(out, own * 2)
+
+
+@pytest.mark.parametrize("make", ["pymetal's array", "foreign pages"])
+def test_memory_that_metal_refuses_is_copied(double, make):
+    from pymetal.metal.device import open_device
+
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    own = np.frombuffer(mmap.mmap(-1, 1 << 16), np.float32)
+    if make == "pymetal's array":
+        own = pymetal.empty(16384)
+    own[:] = np.arange(own.size)
+    double.fault("no pages", times=FOR_EVER)
+    out = scale(pymetal.output(own.size), own, 2.0, grid=own.size, threadgroup=64)
+    np.testing.assert_array_equal(out, own * 2)
+    double.reset()
+    out = scale(pymetal.output(own.size), own, 2.0, grid=own.size, threadgroup=64)
+    np.testing.assert_array_equal(out, own * 2)
+
+
+def test_macos_26_is_known_by_the_number_that_old_programs_are_told(double):
+    # As on a Python made with an older SDK: python/cpython#135675.
+    from pymetal.metal.device import open_device
+
+    double.fault("old SDK", times=FOR_EVER)
+    device = open_device()
+    assert device.info.os_version[0] == 26
+    check_works(pymetal.compile(SCALE, language_version=(4, 0), device=device)["scale"])
+
+
 def test_what_kernels_log_reaches_logging(double, caplog):
     from pymetal.metal.device import open_device
 
@@ -263,6 +307,29 @@ def test_what_kernels_log_reaches_logging(double, caplog):
     assert record.subsystem == "com.example.kernels"
     check_works(scale)
     assert len(caplog.records) == 1
+
+
+def test_a_message_that_comes_late_is_delivered_by_the_exit(double, tmp_path):
+    code = f"""
+import logging, numpy as np, pymetal
+from metal_control import Double
+logging.basicConfig(format="%(levelname)s %(message)s")
+source = {SCALE!r}
+x = np.ones(2000, np.float32)
+scale = pymetal.compile(source, enable_logging=True, device="metal")["scale"]
+plain = pymetal.compile(source, device="metal")["scale"]
+double = Double()
+double.fault("log", 4, "element 7 is not finite")
+double.fault("late log")
+scale(pymetal.output(2000), x, 2.0, grid=2000, threadgroup=64)
+plain(pymetal.output(2000), x, 2.0, grid=2000, threadgroup=64)  # the message is there by now
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("ERROR element 7 is not finite") == 1
 
 
 def test_logging_before_macos_15_is_refused(double):

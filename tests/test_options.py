@@ -71,6 +71,18 @@ def test_text_that_is_not_unicode_is_refused():
         pymetal.compile(f"// fine\n// \ud800\n{PLAIN}")
 
 
+@pytest.mark.parametrize("where", ["text", "file", "header"])
+def test_a_null_character_is_refused_not_the_end_of_the_source(device, tmp_path, where):
+    damaged = "\n// \0\nkernel void f(device float* out) { out[0] = 1; }\n"
+    source = damaged
+    if where != "text":
+        source = tmp_path / "k.metal"
+        source.write_text(damaged if where == "file" else '#include "h.h"\n')
+        (tmp_path / "h.h").write_text(damaged)
+    with pytest.raises(CompileError, match=":2:.*null character"):
+        pymetal.compile(source, device=device)
+
+
 def test_paths_that_no_system_has_are_refused():
     with pytest.raises(CompileError, match="cannot be read"):
         pymetal.compile("a\0b.metal")

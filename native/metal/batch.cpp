@@ -36,7 +36,7 @@ class Ranges {
                 same->slot.is_written |= slot.is_written;
                 same->slot.size_bytes = std::max(same->slot.size_bytes, slot.size_bytes);
             } else if (!fits_set_bytes(slot)) {
-                ranges_.push_back({slot, BufferPool::extent_bytes(slot), {}});
+                ranges_.push_back({slot, pool_.extent_bytes(slot), {}});
             }
         return true;
     }
@@ -69,7 +69,7 @@ class Ranges {
         for (auto& range : ranges_)
             if (range.slot.memory == slot.memory &&
                 (range.slot.size_bytes == slot.size_bytes ||
-                 range.extent_bytes == BufferPool::extent_bytes(slot)))
+                 range.extent_bytes == pool_.extent_bytes(slot)))
                 return &range;
         return nullptr;
     }

@@ -34,17 +34,10 @@ bool is_page_aligned(const void* memory, size_t size_bytes) {
     return (reinterpret_cast<uintptr_t>(memory) | size_bytes) % page_bytes() == 0;
 }
 
-// The room that begins at `memory`, if Metal can use it where it lies; else 0.
-size_t usable_room(const void* memory) {
-    if (!is_page_aligned(memory, 0))
-        return 0;
-    auto room = room_bytes_at(memory);
-    return room % page_bytes() == 0 ? room : 0;
-}
-
 } // namespace
 
-BufferPool::BufferPool(MTL::Device* device) : device_(device), process_(getpid()), idle_(classes) {
+BufferPool::BufferPool(MTL::Device* device, bool always_copies)
+    : device_(device), always_copies_(always_copies), process_(getpid()), idle_(classes) {
     for (auto& list : idle_)
         list.reserve(idle_per_class);
     add_room_keeper(this);
@@ -63,29 +56,45 @@ BufferPool::~BufferPool() {
 Buffer BufferPool::acquire(const BufferSlot& slot) {
     if (fits_set_bytes(slot))
         return {};
-    if (auto room = usable_room(slot.memory))
-        return over_room(slot.memory, room);
-    return is_page_aligned(slot.memory, slot.size_bytes) ? over_pages(slot.memory, slot.size_bytes)
-                                                         : with_copy(slot);
+    auto buffer = in_place(slot);
+    return buffer.buffer ? buffer : with_copy(slot);
 }
 
-size_t BufferPool::extent_bytes(const BufferSlot& slot) {
+size_t BufferPool::extent_bytes(const BufferSlot& slot) const {
     return std::max(slot.size_bytes, usable_room(slot.memory));
+}
+
+// The room that begins at `memory`, if Metal can use it where it lies; else 0.
+size_t BufferPool::usable_room(const void* memory) const {
+    if (always_copies_ || !is_page_aligned(memory, 0))
+        return 0;
+    auto room = room_bytes_at(memory);
+    return room % page_bytes() == 0 ? room : 0;
+}
+
+// Nil where that cannot be. Metal itself refuses some memory, such as pages of several mappings.
+Buffer BufferPool::in_place(const BufferSlot& slot) {
+    if (auto room = usable_room(slot.memory))
+        return over_room(slot.memory, room);
+    if (always_copies_ || !is_page_aligned(slot.memory, slot.size_bytes))
+        return {};
+    return {over_pages(slot.memory, slot.size_bytes)};
 }
 
 Buffer BufferPool::over_room(void* memory, size_t room_bytes) {
     std::lock_guard lock(mutex_);
     auto found = rooms_.find(memory);
-    if (found == rooms_.end())
-        found = rooms_.emplace(memory, over_pages(memory, room_bytes).buffer).first;
+    if (found == rooms_.end()) {
+        auto* buffer = over_pages(memory, room_bytes);
+        if (!buffer)
+            return {};
+        found = rooms_.emplace(memory, buffer).first;
+    }
     return {found->second, nullptr, 0, true};
 }
 
-Buffer BufferPool::over_pages(void* memory, size_t size_bytes) {
-    auto* buffer = device_->newBuffer(memory, size_bytes, MTL::ResourceStorageModeShared, nullptr);
-    if (!buffer)
-        throw out_of_memory(size_bytes);
-    return {buffer};
+MTL::Buffer* BufferPool::over_pages(void* memory, size_t size_bytes) {
+    return device_->newBuffer(memory, size_bytes, MTL::ResourceStorageModeShared, nullptr);
 }
 
 Buffer BufferPool::with_copy(const BufferSlot& slot) {

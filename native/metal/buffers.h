@@ -26,27 +26,31 @@ struct Buffer {
 
 class BufferPool final : public RoomKeeper {
   public:
-    explicit BufferPool(MTL::Device* device);
+    // `always_copies`: the GPU cannot be trusted with memory that is not its own.
+    BufferPool(MTL::Device* device, bool always_copies);
     ~BufferPool() override;
 
-    // A buffer over `memory` (page-aligned: itself) or with a copy of it. Throws Failure.
+    // A buffer over the memory itself where Metal takes it, or with a copy of it. Throws Failure.
     Buffer acquire(const BufferSlot& slot);
     void release(const Buffer& buffer);
     // Instead of release: the GPU may still use it. Its command buffer holds it.
     static void abandon(const Buffer& buffer);
 
     // How much memory, from the slot's on, its buffer is over: a room is given whole.
-    static size_t extent_bytes(const BufferSlot& slot);
+    size_t extent_bytes(const BufferSlot& slot) const;
 
     void forget(const void* room) override;
 
   private:
+    size_t usable_room(const void* memory) const;
+    Buffer in_place(const BufferSlot& slot);
     Buffer over_room(void* memory, size_t room_bytes);
-    Buffer over_pages(void* memory, size_t size_bytes);
+    MTL::Buffer* over_pages(void* memory, size_t size_bytes);
     Buffer with_copy(const BufferSlot& slot);
     Buffer pooled(size_t size_class);
 
     MTL::Device* device_;
+    bool always_copies_;
     int process_;
     std::mutex mutex_;
     std::vector<std::vector<Buffer>> idle_; // by size class: powers of two

@@ -29,6 +29,7 @@ Owned<MTL::Device> find_device() {
 DeviceInfo describe(MTL::Device* device) {
     DeviceInfo info;
     info.name = std_string(device->name());
+    info.is_paravirtual = info.name.find("Paravirtual") != std::string::npos;
     info.registry_id = device->registryID();
     info.has_unified_memory = device->hasUnifiedMemory();
     // Metal Feature Set Tables: non-uniform threadgroup size from Apple4 and Mac2 on.
@@ -42,8 +43,7 @@ DeviceInfo describe(MTL::Device* device) {
     for (auto& [family, name] : named_families)
         if (device->supportsFamily(family))
             info.families.push_back(name);
-    auto os = NS::ProcessInfo::processInfo()->operatingSystemVersion();
-    info.os_version = {os.majorVersion, os.minorVersion, os.patchVersion};
+    info.os_version = os_version();
     return info;
 }
 
@@ -64,7 +64,7 @@ std::shared_ptr<Device> open_device() {
 
 MetalDevice::MetalDevice(Owned<MTL::Device> device)
     : device_(std::move(device)), queue_(owned(device_->newCommandQueue())),
-      info_(describe(device_.get())), buffers_(device_.get()) {
+      info_(describe(device_.get())), buffers_(device_.get(), info_.is_paravirtual) {
     if (!queue_)
         throw Failure("device", "Metal made no command queue on " + info_.name);
 }

@@ -11,8 +11,17 @@ Failure failure(std::string stage, const NS::Error* error, const std::string& fa
                    error->code());
 }
 
+// Programs linked against an SDK older than macOS 26's are told that it is 16, which never was
+// (python/cpython#135675); many Pythons are such programs.
+std::array<long, 3> os_version() {
+    auto told = NS::ProcessInfo::processInfo()->operatingSystemVersion();
+    auto major = told.majorVersion >= 16 && told.majorVersion < 26 ? told.majorVersion + 10
+                                                                   : told.majorVersion;
+    return {major, told.minorVersion, told.patchVersion};
+}
+
 bool os_at_least(long major) {
-    return NS::ProcessInfo::processInfo()->isOperatingSystemAtLeastVersion({major, 0, 0});
+    return os_version()[0] >= major;
 }
 
 } // namespace pymetal::metal

@@ -1,6 +1,6 @@
 // The Metal device as the rest of the module sees it: no Apple header is needed to include this.
 //
-// device.cpp, library.cpp, pipeline.cpp, buffers.cpp and launch.cpp implement it with metal-cpp;
+// device.cpp, library.cpp, launch.cpp, batch.cpp and their neighbours implement it with metal-cpp;
 // absent.cpp where there is no Metal. Every function throws Failure and nothing else of its own.
 #pragma once
 
@@ -34,6 +34,7 @@ using Size3 = std::array<size_t, 3>;
 struct DeviceInfo {
     std::string name;
     uint64_t registry_id = 0;
+    bool is_paravirtual = false; // a virtual machine's
     bool has_unified_memory = false;
     bool has_nonuniform_threadgroups = false;
     size_t max_buffer_bytes = 0;

@@ -5,6 +5,7 @@
 #include <Foundation/Foundation.hpp>
 #include <Metal/Metal.hpp>
 
+#include <array>
 #include <string>
 #include <utility>
 
@@ -70,6 +71,8 @@ inline std::string std_string(const NS::String* text) {
 // The Failure that Metal's error describes, or one with `fallback` where Metal gave none.
 Failure failure(std::string stage, const NS::Error* error, const std::string& fallback);
 
+// Major, minor and patch number of macOS.
+std::array<long, 3> os_version();
 bool os_at_least(long major);
 
 // MTLDataType by MSL name and back: "float4" and MTL::DataTypeFloat4. "" where there is no name.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
@@ -46,6 +48,13 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
+def _deliver_rest(device: weakref.ref[MetalDevice]) -> None:
+    """At exit: Metal does not promise a message before its launch is over."""
+    found = device()
+    if found is not None and not _is_forked_child:
+        found.deliver_log()
+
+
 def open_device() -> MetalDevice:
     """The system's GPU. Raises `DeviceError`."""
     try:
@@ -62,9 +71,10 @@ class MetalDevice:
     def __init__(self, native: _native.MetalDevice) -> None:
         self._native = native
         self.info = native.info
-        self.is_paravirtual = "paravirtual" in self.info.name.lower()
+        self.is_paravirtual = self.info.is_paravirtual
         # Arrays of launches that timed out: the GPU may write them until it is done.
         self._in_use: list[object] = []
+        self._logs = False
 
     @property
     def limits(self) -> Limits:
@@ -93,6 +103,9 @@ class MetalDevice:
         except _native.MetalFailure as failure:
             raise error_of(failure, source.display_name) from None
         seconds = time.perf_counter() - started
+        if options.enable_logging and not self._logs:
+            self._logs = True
+            atexit.register(_deliver_rest, weakref.ref(self))
         return MetalLibrary(self, native, [text], source.display_name, seconds, options)
 
     def library_from_metallib(self, data: bytes, name: str) -> MetalLibrary:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from pymetal.errors import CompileError, Diagnostic
-from pymetal.source import CompileOptions, Source
+from pymetal.source import CompileOptions, Source, checked_text
 
 _INCLUDE = re.compile(r'\s*#\s*include\s*(?P<open>["<])(?P<name>[^">]+)[">]')
 _ONCE = re.compile(r"\s*#\s*pragma\s+once\b")
@@ -80,7 +80,7 @@ def _find(name: str, including: Path | None, options: CompileOptions) -> Path | 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        return checked_text(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise CompileError(f"{path} cannot be read: {error}") from None
 

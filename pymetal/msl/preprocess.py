@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pymetal.msl.clang import INCLUDE, find_clang
 from pymetal.msl.options import preprocess_flags
-from pymetal.source import CompileOptions, Source
+from pymetal.source import CompileOptions, Source, checked_text
 
 STDIN = "<stdin>"
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(\w*)[ \t]*(.*?)[ \t]*(?://.*|/\*[^\n]*\*/[ \t]*)?$", re.M)
@@ -136,7 +136,7 @@ def _collect(
             if file in found:
                 break
             try:
-                content = file.read_text(encoding="utf-8")
+                content = checked_text(file.read_text(encoding="utf-8"), str(file))
             except (OSError, UnicodeDecodeError):
                 continue
             found[file] = content

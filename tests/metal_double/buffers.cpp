@@ -70,9 +70,11 @@ void define_buffers() {
                 if ((reinterpret_cast<uintptr_t>(memory) | length) % page_size)
                     misuse("newBufferWithBytesNoCopy: address and length must be multiples of %lu",
                            page_size);
-                if (take_fault("no buffer"))
+                if (take_fault("no buffer") || take_fault("no pages"))
                     return nullptr;
-                auto* buffer = new_buffer(device, memory, length, false);
+                // As seen on a paravirtual GPU (actions/runner-images#10663).
+                auto usable = take_fault("paravirtual") ? 0 : length;
+                auto* buffer = new_buffer(device, memory, usable, false);
                 if (deallocator)
                     buffer->deallocator.emplace(deallocator);
                 return buffer;

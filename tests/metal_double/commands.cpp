@@ -219,9 +219,12 @@ void CommandBuffer::run() {
             fail(caught.code, caught.text);
         }
     }
-    if (log)
+    bool is_late = take_fault("late log").has_value();
+    if (log && !is_late)
         log_messages(log.get());
     finish(end, failure);
+    if (log && is_late)
+        log_messages(log.get());
 }
 
 void CommandQueue::submit(CommandBuffer* command_buffer) {

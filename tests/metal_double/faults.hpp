@@ -24,7 +24,10 @@ struct Fault {
 //   "max threads"          pipelines allow `code` threads per threadgroup
 //   "uniform only"         the GPU lacks non-uniform threadgroups
 //   "gpu time"             a dispatch takes `code` microseconds of the GPU's time, else one
-//   "paravirtual"          the GPU is a virtual machine's
+//   "paravirtual"          a virtual machine's GPU: buffers without a copy have no length
+//   "no pages"             newBufferWithBytesNoCopy returns nil
+//   "old SDK"              macOS 26 calls itself 16, as for programs made before it
+//   "late log"             with "log": its message comes after the command buffer is done
 std::optional<Fault> take_fault(const char* name);
 
 } // namespace metal_double

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "faults.hpp"
+
 namespace metal_double {
 
 void define_pools();
@@ -31,6 +33,11 @@ struct ProcessInfo : Object {
 struct Version {
     long major, minor, patch;
 };
+
+// What programs are told, which depends on the SDK that they were made with.
+int told_major() {
+    return os_major() == 26 && take_fault("old SDK") ? 16 : os_major();
+}
 
 constexpr unsigned long utf8 = 4, ascii = 1;
 
@@ -241,9 +248,9 @@ void define_foundation() {
                       }();
                       return info;
                   })
-        .on("operatingSystemVersion", [](ProcessInfo*) { return Version{os_major(), 0, 0}; })
+        .on("operatingSystemVersion", [](ProcessInfo*) { return Version{told_major(), 0, 0}; })
         .on("isOperatingSystemAtLeastVersion:",
-            [](ProcessInfo*, Version version) { return os_major() >= version.major; });
+            [](ProcessInfo*, Version version) { return told_major() >= version.major; });
 }
 
 } // namespace metal_double
