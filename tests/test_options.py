@@ -79,7 +79,7 @@ def test_a_null_character_is_refused_not_the_end_of_the_source(device, tmp_path,
         source = tmp_path / "k.metal"
         source.write_text(damaged if where == "file" else '#include "h.h"\n')
         (tmp_path / "h.h").write_text(damaged)
-    with pytest.raises(CompileError, match=":2:.*null character"):
+    with pytest.raises(CompileError, match=r":2:.*null character"):
         pymetal.compile(source, device=device)
 
 
