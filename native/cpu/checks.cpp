@@ -52,9 +52,11 @@ Checks::Cells::Cells(size_t count)
 Checks::Checks(std::vector<CheckSite> sites) : sites_(std::move(sites)) {
     threadgroup_unit_ = unit_of(Space::variable, 0);
     threadgroup_shift_ = static_cast<uint32_t>(std::countr_zero(threadgroup_unit_));
-    for (CheckSite& s : sites_)
+    for (CheckSite& s : sites_) {
         s.quick = s.space == Space::variable && s.bytes == threadgroup_unit_ && !s.writes &&
                   !s.atomic && s.bytes <= s.object_bytes;
+        elsewhere_.resize(std::max<size_t>(elsewhere_.size(), s.bytes));
+    }
 }
 
 // The widest unit that no access to the memory splits.
@@ -286,7 +288,7 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, u
     if (where.offset < 0 || static_cast<uint64_t>(where.offset) > where.object_bytes ||
         bytes > where.object_bytes - static_cast<uint64_t>(where.offset)) {
         report(found(CheckReport::Kind::bounds, where));
-        return elsewhere_;
+        return elsewhere_.data();
     }
     if (s.align > 1 && (where.offset & (s.align - 1)) != 0)
         report(found(CheckReport::Kind::misaligned, where));
@@ -322,23 +324,29 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, u
     return address;
 }
 
-// A pointer whose making the code does not show: whatever it points into; false for nothing known.
+// A pointer whose making the code does not show, or one to several things: whatever it was made
+// from, else whatever it points into; false for nothing known.
 bool Checks::locate(Access& where, const char* address, char*& base) const {
-    const auto at = reinterpret_cast<uintptr_t>(address);
-    for (uint32_t i = 0; i < buffers_.size(); ++i)
-        if (at >= buffers_[i].address && at < buffers_[i].address + buffers_[i].bytes) {
-            where.space = Space::buffer;
-            where.index = i;
-            where.object_bytes = buffers_[i].bytes;
-            base = reinterpret_cast<char*>(buffers_[i].address);
+    const char* made_from = base;
+    for (const char* place : {made_from, address}) {
+        const auto at = reinterpret_cast<uintptr_t>(place);
+        for (uint32_t i = 0; i < buffers_.size(); ++i)
+            if (at >= buffers_[i].address &&
+                (at < buffers_[i].address + buffers_[i].bytes || at == buffers_[i].address)) {
+                where.space = Space::buffer;
+                where.index = i;
+                where.object_bytes = buffers_[i].bytes;
+                base = reinterpret_cast<char*>(buffers_[i].address);
+                return true;
+            }
+        if (place >= memory_ && place < memory_ + memory_bytes_) {
+            where.space = Space::variable;
+            where.object_bytes = memory_bytes_;
+            base = memory_;
             return true;
         }
-    if (address < memory_ || address >= memory_ + memory_bytes_)
-        return false;
-    where.space = Space::variable;
-    where.object_bytes = memory_bytes_;
-    base = memory_;
-    return true;
+    }
+    return false;
 }
 
 void* Checks::access_private(uint32_t site, char* address, char* base, char* shadow,
@@ -347,7 +355,7 @@ void* Checks::access_private(uint32_t site, char* address, char* base, char* sha
     const Access where{site, Space::stack, 0, address - base, s.object_bytes, 0, false};
     if (where.offset < 0 || static_cast<uint64_t>(where.offset) + bytes > s.object_bytes) {
         report(found(CheckReport::Kind::bounds, where));
-        return elsewhere_;
+        return elsewhere_.data();
     }
     if (s.reads && std::memchr(shadow + where.offset, 0, bytes) != nullptr)
         report(found(CheckReport::Kind::uninitialised, where));
@@ -438,18 +446,16 @@ uint8_t pymetal_check_fill() {
     return Threadgroup::current().fill();
 }
 
-void pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
-                          uint32_t transpose, uint32_t site) {
+void* pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
+                           uint32_t transpose, uint32_t element, uint32_t site) {
     Checks& checks = current();
     const uint32_t lane = Threadgroup::current().thread().thread_index_in_simdgroup;
     const uint32_t bytes = checks.bytes(site);
-    for (uint32_t i = 0; i < 2; ++i) {
-        uint64_t row = matrix_row(lane), column = matrix_column(lane) + i;
-        if (transpose != 0)
-            std::swap(row, column);
-        char* element = static_cast<char*>(address) + ((y + row) * stride + x + column) * bytes;
-        checks.access(site, element, static_cast<char*>(base), bytes, 0, false);
-    }
+    uint64_t row = matrix_row(lane), column = matrix_column(lane) + element;
+    if (transpose != 0)
+        std::swap(row, column);
+    char* place = static_cast<char*>(address) + ((y + row) * stride + x + column) * bytes;
+    return checks.access(site, place, static_cast<char*>(base), bytes, 0, false);
 }
 
 void pymetal_check_fence(uint32_t flags) {

@@ -178,7 +178,7 @@ class Checks {
 
     std::vector<CheckReport> reports_;
     std::map<std::pair<CheckReport::Kind, uint32_t>, size_t> known_;
-    alignas(64) char elsewhere_[4096] = {};
+    std::vector<char> elsewhere_; // as large as the largest access
 };
 
 } // namespace pymetal::cpu
@@ -189,8 +189,9 @@ void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t byt
 void* pymetal_check_private(void* address, void* base, void* shadow, uint32_t site, uint64_t bytes);
 uint64_t pymetal_check_limit(uint32_t buffer);
 uint8_t pymetal_check_fill();
-void pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
-                          uint32_t transpose, uint32_t site);
+// Of a lane's two elements of a matrix, `element`.
+void* pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t x, uint64_t y,
+                           uint32_t transpose, uint32_t element, uint32_t site);
 void pymetal_check_fence(uint32_t flags);
 void pymetal_check_shift(uint64_t count, uint32_t width, uint32_t site);
 void pymetal_check_conversion(double value, double lowest, double highest, uint32_t site);

@@ -31,7 +31,7 @@ _PLACE = re.compile(
 _LABEL = re.compile(r'("[^"]*"|[-\w.$]+):')
 _TARGET = re.compile(r'label %("[^"]*"|[-\w.$]+)')
 _TERMINATORS = ("  br ", "  switch ", "  indirectbr ", "  ret ", "  unreachable")
-_DECLARATION = (
+DECLARATION = (
     f"\ndeclare void @{CONVERGE}(i32, i32) convergent nounwind willreturn "
     "memory(inaccessiblemem: readwrite)\n"
 )
@@ -98,7 +98,7 @@ def number_sites(text: str) -> tuple[str, int]:
     for (latch, header), key in converging.items():
         meet = f"  call void @{CONVERGE}(i32 0, i32 0) {_attribute(numbers[key])}\n"
         _put_on_edge(lines, meet, by_name[latch], by_name[header])
-    declaration = _DECLARATION if converging else ""
+    declaration = DECLARATION if converging else ""
     return "\n".join(lines) + declaration, len(keys)
 
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 
 from pymetal.air import ir
+from pymetal.air.intrinsics import CONVERGE
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.instruction import call
 from pymetal.air.ir.types import (
@@ -26,6 +27,7 @@ from pymetal.air.ir.types import (
 )
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.air.ir.values import integer_constant as integer
+from pymetal.air.sites import DECLARATION
 from pymetal.air.wrapper import Parameter
 from pymetal.cpu.checks.arithmetic import Arithmetic
 from pymetal.cpu.checks.locations import Locations, Place
@@ -60,7 +62,8 @@ class Instrumentation:
             instruction.metadata = []
         module.metadata.clear()
         clear = "" if MEMSET in module.functions else f"declare void @{MEMSET}(ptr, i8, i64, i1)\n"
-        return f"{module}\n{clear}{DECLARATIONS}"
+        meet = "" if CONVERGE in module.functions else DECLARATION
+        return f"{module}\n{clear}{meet}{DECLARATIONS}"
 
 
 @dataclass
@@ -79,6 +82,8 @@ class _Pass:
         head = self.objects.private_arrays()
         accesses = [i for i in self.function.instructions if self._writes(i)]
         unknown = False
+        for pointer in [p for i in self.function.instructions for p in self._pointers(i)]:
+            self.objects.of(pointer)  # what that adds is not checked
         for i in accesses:
             found = self.objects.of(self._pointer(i))
             unknown = unknown or found.space == UNKNOWN
@@ -137,6 +142,14 @@ class _Pass:
             return what.operation == "store"
         return i.callee.startswith(("llvm.memcpy", "llvm.memmove", "llvm.memset"))
 
+    def _pointers(self, i: Instruction) -> list[Value]:
+        """What an instruction accesses memory by."""
+        if i.opcode == "load" or self._writes(i):
+            copies = i.opcode == "call" and i.callee.startswith(("llvm.memcpy", "llvm.memmove"))
+            return i.operands[:2] if copies else [self._pointer(i)]
+        what = meaning(i.callee) if i.opcode == "call" else None
+        return i.operands[:1] if isinstance(what, Matrix) and what.operation == "load" else []
+
     def _pointer(self, i: Instruction) -> Value:
         if i.opcode == "store":
             return i.operands[1]
@@ -154,6 +167,10 @@ class _Pass:
             self._access(i, 0, type_, out, reads=True, writes=True, atomic=True)
         elif i.opcode == "call":
             self._call(i, out)
+            what = meaning(i.callee)
+            if isinstance(what, Matrix) and what.operation in ("load", "store"):
+                self._matrix(i, what, out)
+                return
         out.append(i)
         if self.checks.nan:
             self._finite(i, out)
@@ -277,10 +294,9 @@ class _Pass:
                 self.checks.barriers[int(number)] = self._place(i)
         if isinstance(what, Barrier) and what.scope == "threadgroup":
             out.append(call("", VOID, "pymetal_check_fence", [i.operands[0]]))
-        if isinstance(what, Matrix) and what.operation in ("load", "store"):
-            self._matrix(i, what, out)
 
     def _matrix(self, i: Instruction, what: Matrix, out: list[Instruction]) -> None:
+        """A lane's two elements, one by one: either may be where nothing must be touched."""
         store = what.operation == "store"
         pointer, stride, origin, transpose = i.operands[1:] if store else i.operands
         found = self.objects.of(pointer)
@@ -304,14 +320,40 @@ class _Pass:
             parts.append(part.result)
         flag = Instruction("zext", self.function.fresh("transpose"), I32, [transpose])
         out.append(flag)
-        out.append(
-            call(
-                "",
-                VOID,
+        addresses = []
+        for k in range(2):
+            operands = [pointer, found.base or pointer, stride, *parts, flag.result]
+            check = call(
+                self.function.fresh("checked"),
+                PTR,
                 "pymetal_check_matrix",
-                [pointer, found.base or pointer, stride, *parts, flag.result, site],
+                [*operands, integer(I32, k), site],
             )
-        )
+            out.append(check)
+            addresses.append(check.result)
+        meet = call("", VOID, CONVERGE, [integer(I32, 0)] * 2)
+        assert meet.call is not None
+        assert i.call is not None
+        meet.call.function_attributes = i.call.function_attributes
+        out.append(meet)
+        pair: Value = i.operands[0] if store else Constant(i.type, "poison")
+        assert isinstance(pair.type, VectorType)
+        for k, address in enumerate(addresses):
+            element = Instruction(
+                "extractelement" if store else "load",
+                self.function.fresh("element"),
+                pair.type.element,
+                [pair, integer(I32, k)] if store else [address],
+                align=0 if store else 1,
+            )
+            out.append(element)
+            if store:
+                out.append(Instruction("store", operands=[element.result, address], align=1))
+            else:
+                name = i.name if k else self.function.fresh("pair")
+                operands = [pair, element.result, integer(I32, k)]
+                out.append(Instruction("insertelement", name, i.type, operands))
+                pair = out[-1].result
 
     def _finite(self, i: Instruction, out: list[Instruction]) -> None:
         """Whether arithmetic on finite values gave one that is not."""

@@ -20,7 +20,10 @@ MEMSET = "llvm.memset.p0.i64"
 
 @dataclass
 class Object:
-    """What a pointer was made from; `base` is None where that is not known."""
+    """What a pointer was made from; `base`, its start, is None where that is not known.
+
+    Of several things only the run knows which one it is: `space` is unknown then, `base` a value.
+    """
 
     space: int = UNKNOWN
     index: int = 0
@@ -41,6 +44,10 @@ class Objects:
     def __post_init__(self) -> None:
         self.layout = Layout(self.module.types)
         self.defined = {i.name: i for i in self.function.instructions if i.name}
+        self.block_of = {
+            i.name: block for block in self.function.blocks for i in block.instructions if i.name
+        }
+        self.starts: dict[str, Value] = {}
 
     def parameters(self, parameters: tuple[Parameter, ...]) -> None:
         """Buffers and threadgroup arguments, numbered in their order."""
@@ -99,7 +106,10 @@ class Objects:
         return head
 
     def of(self, pointer: Value) -> Object:
-        """What the pointer was made from, if the code shows it and it is one thing."""
+        """What the pointer was made from, if the code shows it.
+
+        For a pointer to one of several things this adds instructions, when asked first.
+        """
         found: dict[int, Object] = {}
         waiting, seen = [pointer], set()
         while waiting:
@@ -131,7 +141,30 @@ class Objects:
                 waiting += i.operands[1:]
             else:
                 return Object()
-        return next(iter(found.values())) if len(found) == 1 else Object()
+        if len(found) != 1:
+            return Object(base=self._start(pointer)) if found else Object()
+        return next(iter(found.values()))
+
+    def _start(self, pointer: Value) -> Value:
+        """Where that of several things starts which the pointer, known to `of`, was made from."""
+        if isinstance(pointer, Expression):
+            return self._start(pointer.operands[0])
+        if not isinstance(pointer, Local):
+            return pointer
+        if pointer.name in self.known:
+            return self.known[pointer.name].base or pointer
+        if pointer.name in self.starts:
+            return self.starts[pointer.name]
+        i = self.defined[pointer.name]
+        if i.opcode not in ("phi", "select"):
+            return self._start(i.operands[0])
+        start = Instruction(i.opcode, self.function.fresh("start"), PTR, labels=list(i.labels))
+        self.starts[pointer.name] = start.result  # a loop's phi leads to itself
+        chosen = [self._start(o) for o in (i.operands if i.opcode == "phi" else i.operands[1:])]
+        start.operands = chosen if i.opcode == "phi" else [i.operands[0], *chosen]
+        block = self.block_of[pointer.name]
+        block.instructions.insert(block.instructions.index(i) + 1, start)
+        return start.result
 
     def _global(self, value: Global) -> Object:
         if value.name not in self.known:

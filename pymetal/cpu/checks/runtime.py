@@ -8,7 +8,7 @@ declare ptr @pymetal_check_store(ptr, ptr, i32, i64, i64) nounwind
 declare ptr @pymetal_check_private(ptr, ptr, ptr, i32, i64) nounwind
 declare i64 @pymetal_check_limit(i32) nounwind
 declare i8 @pymetal_check_fill() nounwind
-declare void @pymetal_check_matrix(ptr, ptr, i64, i64, i64, i32, i32) nounwind
+declare ptr @pymetal_check_matrix(ptr, ptr, i64, i64, i64, i32, i32, i32) nounwind
 declare void @pymetal_check_fence(i32) nounwind
 declare void @pymetal_check_not_finite(double, i32) nounwind
 define internal ptr @pymetal_check_read(ptr %a, ptr %b, i64 %limit, i32 %site, i64 %bytes, \
