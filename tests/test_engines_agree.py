@@ -214,3 +214,24 @@ def test_what_the_vectorised_engine_does_not_take_runs_on_the_reference_engine()
     compiled = compile_kernel(function, "auto")
     assert compiled.engine == "reference"
     assert "private arrays" in compiled.notes[0]
+
+
+def test_a_half_fma_rounds_once_on_both_engines() -> None:
+    (function,) = canonical(
+        f"""{HEADER}
+        kernel void k(device half* out [[buffer(0)]], device const half* a [[buffer(1)]],
+            device const half* b [[buffer(2)]], device const half* c [[buffer(3)]],
+            uint i [[thread_position_in_grid]]) {{ out[i] = fma(a[i], b[i], c[i]); }}""",
+        "k",
+    )
+    random = np.random.default_rng(5)
+    a, b, c = random.integers(0, 2**16, (3, 1 << 16), dtype=np.uint16).view(np.float16)
+    c[::2] = random.uniform(-1e-4, 1e-4, 1 << 15)  # decides where the product is a middle
+    results = [np.zeros_like(a) for _ in range(2)]
+    for engine, result in zip(both(function), results, strict=True):
+        engine(result, a, b, c, grid=a.shape, threadgroup=(256,))
+    with np.errstate(all="ignore"):
+        wide = [x.astype(np.float64) for x in (a, b, c)]  # the product of two halves is exact
+        exact = (wide[0] * wide[1] + wide[2]).astype(np.float16)
+    for result in results:
+        np.testing.assert_array_equal(result, exact)

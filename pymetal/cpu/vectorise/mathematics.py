@@ -58,6 +58,28 @@ noinline nounwind memory(none) {{
 }}
 """
 
+# A float whose last bit says whether anything was left out can be rounded once more without harm
+# (Boldo and Melquiond, "Emulation of FMA and Correctly Rounded Sums: Proved Algorithms Using
+# Rounding to Odd", 2008).
+_ROUND_TO_ODD = f"""define internal <{LANES} x float> @round.to.odd(<{LANES} x double> %x) \
+noinline nounwind memory(none) {{
+  %near = fptrunc <{LANES} x double> %x to <{LANES} x float>
+  %back = fpext <{LANES} x float> %near to <{LANES} x double>
+  %bits = bitcast <{LANES} x float> %near to <{LANES} x i32>
+  %x.bits = bitcast <{LANES} x double> %x to <{LANES} x i64>
+  %back.bits = bitcast <{LANES} x double> %back to <{LANES} x i64>
+  %away = icmp ugt <{LANES} x i64> %back.bits, %x.bits
+  %inexact = fcmp one <{LANES} x double> %back, %x
+  %less = and <{LANES} x i1> %away, %inexact
+  %one = zext <{LANES} x i1> %less to <{LANES} x i32>
+  %towards = sub <{LANES} x i32> %bits, %one
+  %last = zext <{LANES} x i1> %inexact to <{LANES} x i32>
+  %odd = or <{LANES} x i32> %towards, %last
+  %result = bitcast <{LANES} x i32> %odd to <{LANES} x float>
+  ret <{LANES} x float> %result
+}}
+"""
+
 
 def narrow(e: Emitter, i: Instruction) -> str:
     """An instruction on half or bfloat vectors."""
@@ -84,7 +106,8 @@ def narrow(e: Emitter, i: Instruction) -> str:
     if i.opcode == "fptrunc":
         value = operands[0]
         if source == "double":
-            raise NotVectorised("double")
+            e.helpers.definitions["round.to.odd"] = _ROUND_TO_ODD
+            value = e.let(f"call {floats} @round.to.odd({wide('double')} {value})")
         return shorten(e, value, result)
     if i.opcode == "fcmp":
         return e.let(f"{flags} {i.predicate} {floats} {operands[0]}, {operands[1]}")
