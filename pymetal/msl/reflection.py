@@ -185,7 +185,7 @@ def _check_positions(arguments: list[_Argument], program: Program, reporter: Rep
         if (
             argument.parameter.kind != "builtin"
             or not {"position", "threads", "threadgroups"} & {*words[:3]}
-            or "index" in words
+            or {"index", "simdgroup"} & {*words}
         ):
             continue
         if first is None:
