@@ -30,6 +30,10 @@ using namespace pymetal::cpu;
 
 namespace {
 
+// How long a run of launches goes on before Python hears of those that are done: their arrays are
+// the caller's again, and a program that ends need not wait for the rest.
+constexpr std::chrono::milliseconds kTellAfter{20};
+
 // A kernel ready to launch. Keeps its code alive; Python keeps the pipeline alive during a launch.
 class Pipeline {
   public:
@@ -73,8 +77,9 @@ class Pipeline {
         return settled(outcome);
     }
 
-    // Launches one after another until one fails, or something else than a Bound of this device
-    // comes: the seconds of each, and the fault. The list keeps what it holds alive.
+    // Launches one after another until one fails, something else than a Bound of this device
+    // comes, or there is time to tell Python: the seconds of each, and the fault. The list keeps
+    // what it holds alive.
     static nb::tuple launch_all(const nb::list& bounds) {
         std::vector<std::pair<const Pipeline*, const pymetal::Bound*>> launches;
         for (nb::handle item : bounds) {
@@ -92,18 +97,19 @@ class Pipeline {
         {
             const nb::gil_scoped_release release;
             Watch watch(std::nullopt); // one for all: it costs as much as a small launch
-            auto start = std::chrono::steady_clock::now();
+            const auto first = std::chrono::steady_clock::now();
+            auto start = first;
             for (const auto& [pipeline, bound] : launches) {
                 Outcome outcome;
                 pipeline->run_bound(*bound, watch, outcome);
                 const auto end = std::chrono::steady_clock::now();
                 seconds.push_back(std::chrono::duration<double>(end - start).count());
                 start = end;
-                if (outcome.is_plain())
-                    continue;
-                const nb::gil_scoped_acquire acquire;
-                fault = pipeline->settled(outcome);
-                if (fault)
+                if (!outcome.is_plain()) {
+                    const nb::gil_scoped_acquire acquire;
+                    fault = pipeline->settled(outcome);
+                }
+                if (fault || end - first > kTellAfter)
                     break;
             }
         }

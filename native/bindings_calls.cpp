@@ -9,6 +9,7 @@
 #include <limits>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/vector.h>
+#include <span>
 #include <type_traits>
 
 namespace nb = nanobind;
@@ -147,14 +148,15 @@ class Calls {
     }
 
     // None where it is not certain that the values fit. Raises what `allocate` raises.
-    std::unique_ptr<Bound> bind(const nb::tuple& values, nb::handle grid,
+    // `self` is this object as Python knows it.
+    std::unique_ptr<Bound> bind(nb::handle self, const nb::tuple& values, nb::handle grid,
                                 nb::handle threadgroup) const {
         auto route = find(grid, threadgroup);
         const size_t count = slots_.size();
         if (route == nullptr || values.size() != count || is_asked_for("PYMETAL_CHECK") ||
             is_asked_for("PYMETAL_TIMEOUT"))
             return nullptr;
-        auto call = std::make_unique<Bound>(std::move(route), values, count);
+        auto call = std::make_unique<Bound>(self, std::move(route), values, count);
         bool writes_callers_array = false;
         nb::object outputs; // None or a list
         for (size_t i = 0; i < count; ++i) {
@@ -271,14 +273,19 @@ struct Words {
     PyObject* grid = word("grid");
     PyObject* threadgroup = word("threadgroup");
     PyObject* queue = word("queue");
-    // Those that a warm call may have as None only, as which they say nothing.
-    PyObject* others[5] = {word("threadgroups"), word("threadgroup_memory"), word("timeout"),
-                           word("check"), word("save_on_fault")};
+    // Those that a warm call may have as None only, as which they say nothing, or as False.
+    PyObject* none[4] = {word("threadgroups"), word("threadgroup_memory"), word("timeout"),
+                         word("save_on_fault")};
+    PyObject* none_or_false[2] = {word("check"), word("validate")};
     PyObject* call = word("call");
     PyObject* submit = word("submit");
     PyObject* launch_bound = word("launch_bound");
     PyObject* fail = word("_fail");
 };
+
+bool is_in(std::span<PyObject* const> words, PyObject* name) {
+    return std::find(words.begin(), words.end(), name) != words.end();
+}
 
 // The sizes and the queue of a call; false where there are words that only Python can read.
 bool read_words(PyObject* named, const Words& words, PyObject*& grid, PyObject*& threadgroup,
@@ -291,8 +298,8 @@ bool read_words(PyObject* named, const Words& words, PyObject*& grid, PyObject*&
             threadgroup = value;
         else if (name == words.queue)
             queue = value;
-        else if (value != Py_None || std::find(std::begin(words.others), std::end(words.others),
-                                               name) == std::end(words.others))
+        else if (!(value == Py_None && is_in(words.none, name)) &&
+                 !((value == Py_None || value == Py_False) && is_in(words.none_or_false, name)))
             return false;
     }
     return true;
@@ -313,7 +320,8 @@ nb::object call(PyObject* self, PyObject* values, PyObject* named) {
     std::unique_ptr<Bound> made;
     if (nb::inst_ready(self) &&
         (named == nullptr || read_words(named, words, grid, threadgroup, queue)))
-        made = nb::inst_ptr<Calls>(self)->bind(nb::borrow<nb::tuple>(values), grid, threadgroup);
+        made =
+            nb::inst_ptr<Calls>(self)->bind(self, nb::borrow<nb::tuple>(values), grid, threadgroup);
     // What is no queue is for Python to refuse.
     if (made == nullptr || (queue != Py_None && !nb::hasattr(queue, words.submit))) {
         const nb::object other = nb::handle(self).attr(words.call);
@@ -325,7 +333,7 @@ nb::object call(PyObject* self, PyObject* values, PyObject* named) {
     const nb::object results = made->results, launcher = made->route->launcher;
     const nb::object bound = nb::cast(made.release(), nb::rv_policy::take_ownership);
     if (queue != Py_None) {
-        method(queue, words.submit, self, bound);
+        method(queue, words.submit, bound);
         return results;
     }
     const nb::object fault = method(launcher.ptr(), words.launch_bound, bound);
@@ -351,6 +359,7 @@ PyObject* call_slot(PyObject* self, PyObject* values, PyObject* named) noexcept 
 
 void bind_calls(nb::module_& module) {
     nb::class_<Bound>(module, "Bound", "The values of one call, bound to their arguments.")
+        .def_ro("kernel", &Bound::kernel)
         .def_ro("values", &Bound::values)
         .def_ro("results", &Bound::results)
         .def_prop_ro("launcher", [](const Bound& bound) { return bound.route->launcher; })
@@ -373,8 +382,10 @@ void bind_calls(nb::module_& module) {
              "launcher"_a, "order"_a)
         .def(
             "bind",
-            [](const Calls& calls, const nb::tuple& values, nb::handle grid,
-               nb::handle threadgroup) { return calls.bind(values, grid, threadgroup).release(); },
+            [](nb::handle self, const nb::tuple& values, nb::handle grid, nb::handle threadgroup) {
+                const auto& calls = nb::cast<const Calls&>(self);
+                return calls.bind(self, values, grid, threadgroup).release();
+            },
             "values"_a, "grid"_a.none(), "threadgroup"_a.none(), nb::rv_policy::take_ownership,
             "A Bound; None where it is not certain that the values fit, and Python must see.");
 }

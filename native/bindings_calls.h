@@ -35,10 +35,13 @@ struct BoundValue {
 // The values of one call: their memory, which it keeps alive, and numbers. Does not move, since
 // `bound` points into itself.
 struct Bound {
-    Bound(std::shared_ptr<const Route> taken, nanobind::object given, size_t count)
-        : route(std::move(taken)), values(std::move(given)), bound(new BoundValue[count]) {}
+    Bound(nanobind::handle caller, std::shared_ptr<const Route> taken, nanobind::object given,
+          size_t count)
+        : kernel(nanobind::borrow(caller)), route(std::move(taken)), values(std::move(given)),
+          bound(new BoundValue[count]) {}
     Bound(const Bound&) = delete;
 
+    nanobind::object kernel; // which was called
     std::shared_ptr<const Route> route;
     nanobind::object values;             // as given, outputs in the places of their markers
     nanobind::object results;            // what the call returns: None, an array or a tuple of them

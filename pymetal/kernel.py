@@ -26,10 +26,8 @@ from pymetal.devices import Binding, Device, Limits, Pipeline, Report, Size
 from pymetal.devices import device as pick_device
 from pymetal.errors import ArgumentError, DeviceError, LaunchError
 from pymetal.origin import Origin
+from pymetal.queue import Deferred, Queue
 from pymetal.results import output
-
-if TYPE_CHECKING:
-    from pymetal.queue import Queue
 
 Array = np.ndarray[Any, Any]
 
@@ -292,9 +290,9 @@ class Kernel(_native.Calls):
                 if queue is None:
                     self._run(bound, timeout)
                 elif timeout is None:
-                    queue.submit(self, bound)
+                    queue.submit(bound)
                 else:
-                    queue.submit(self, partial(self._run, bound, timeout))
+                    queue.submit(Deferred(self, partial(self._run, bound, timeout)))
                 return bound.results
         prepared = self._prepare(values, grid, threadgroup, threadgroup_memory)
         run, results = self._cold(prepared, timeout, checks)
@@ -305,7 +303,7 @@ class Kernel(_native.Calls):
         if queue is None:
             run()
         else:
-            queue.submit(self, run)
+            queue.submit(Deferred(self, run))
         return results
 
     def _cold(

@@ -13,8 +13,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import repeat
 from operator import attrgetter
 from threading import get_ident
@@ -25,6 +25,8 @@ from pymetal import _native
 from pymetal.errors import ArgumentError, LaunchError, WaitTimeoutError
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+
     from pymetal.kernel import Kernel
 
 # Figures of launches are kept until the next `wait`, of so many at most.
@@ -35,9 +37,15 @@ IDLE_SECONDS = 2.0
 # Launches that the thread takes at a time: bound ones need no Python code between them.
 MOST_AT_ONCE = 256
 
-Run = Callable[[], None]
-# A launch: what runs it, or what a warm call bound.
-Work = Run | _native.Bound
+
+class Deferred(NamedTuple):
+    """A launch that Python runs."""
+
+    kernel: Kernel
+    run: Callable[[], None]
+
+
+Work = Deferred | _native.Bound  # the latter is what a warm call bound
 
 
 class Launch(NamedTuple):
@@ -48,29 +56,6 @@ class Launch(NamedTuple):
 
     kernel: str
     gpu_seconds: float
-
-
-class _Launches:
-    """Launches that wait: kernels and what runs them, side by side, for speed."""
-
-    def __init__(self, kernels: Iterable[Kernel] = (), works: Iterable[Work] = ()) -> None:
-        self.kernels, self.works = deque(kernels), deque(works)
-
-    def __len__(self) -> int:
-        return len(self.works)
-
-    def extend(self, others: _Launches) -> None:
-        self.kernels.extend(others.kernels)
-        self.works.extend(others.works)
-
-    def take(self, most: int) -> tuple[list[Kernel], list[Work]]:
-        """Remove the first ones."""
-        kernel, work, count = self.kernels.popleft, self.works.popleft, min(most, len(self))
-        return [kernel() for _ in range(count)], [work() for _ in range(count)]
-
-    def clear(self) -> None:
-        self.kernels.clear()
-        self.works.clear()
 
 
 class Queue:
@@ -88,27 +73,26 @@ class Queue:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting = _Launches()
-        self._batch: _Launches | None = None
+        self._waiting: deque[Work] = deque()
+        self._batch: list[Work] | None = None
         self._batch_owner = 0
         self._submitted = self._done = 0
         self._error: BaseException | None = None
         self._records: deque[Launch] = deque(maxlen=MOST_RECORDS)
+        self._awaiting: list[tuple[AbstractEventLoop, Future[None]]] = []
         self._thread: threading.Thread | None = None
         self._is_closed = self._is_dropped = False
         _queues.add(self)
 
-    def submit(self, kernel: Kernel, work: Work) -> None:
+    def submit(self, work: Work) -> None:
         """Add a launch; `kernel(..., queue=queue)` does."""
         batch = self._batch
         if batch is not None and self._batch_owner == get_ident():
-            batch.kernels.append(kernel)  # only this thread ends the batch
-            batch.works.append(work)
+            batch.append(work)  # only this thread ends the batch
             return
-        launches = _Launches([kernel], [work])
         with self._changed:
             self._check_open()
-            self._add(launches)
+            self._add((work,))
 
     @contextmanager
     def batch(self) -> Iterator[Queue]:
@@ -120,7 +104,7 @@ class Queue:
             self._check_open()
             if self._batch is not None:
                 raise LaunchError("the queue is in a batch already; batches do not nest")
-            gathered = _Launches()
+            gathered: list[Work] = []
             self._batch, self._batch_owner = gathered, get_ident()
         try:
             yield self
@@ -162,18 +146,24 @@ class Queue:
                     f"{left} of the queue's launches were not done within {timeout:g} s; they go "
                     "on: wait again, or launch with timeout= to have kernels stopped"
                 )
-            error, self._error = self._error, None
-            records = list(self._records)
-            self._records.clear()
-        if error is not None:
-            raise error
-        return records
+            return self._collect()
 
     def __await__(self) -> Generator[object, None, list[Launch]]:
-        """As `wait`, from asyncio: `launches = await queue`."""
+        """As `wait`, from asyncio: `launches = await queue`.
+
+        Where it is cancelled, as by `asyncio.wait_for`, nothing is lost: wait again.
+        """
         import asyncio  # only where it runs already
 
-        return asyncio.get_running_loop().run_in_executor(None, self.wait).__await__()
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._changed:
+                self._check_batch()
+                if self._is_idle():
+                    return self._collect()
+                idle: Future[None] = loop.create_future()
+                self._awaiting.append((loop, idle))
+            yield from idle
 
     @property
     def pending(self) -> int:
@@ -221,7 +211,16 @@ class Queue:
         if self._batch is not None and self._batch_owner == get_ident():
             raise LaunchError("the batch has not started: wait after its `with`")
 
-    def _add(self, launches: _Launches) -> None:
+    def _collect(self) -> list[Launch]:
+        """Called with the lock, once idle: the launches done, or the error."""
+        error, self._error = self._error, None
+        records = list(self._records)
+        self._records.clear()
+        if error is not None:
+            raise error
+        return records
+
+    def _add(self, launches: Sequence[Work]) -> None:
         """Called with the lock."""
         if self._error is not None or not launches:
             return
@@ -233,13 +232,14 @@ class Queue:
             self._thread.start()
         self._changed.notify_all()
 
-    def _next(self) -> tuple[list[Kernel], list[Work]]:
+    def _next(self) -> list[Work]:
         """What the thread does next. Nothing: it ends."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed, IDLE_SECONDS)
             if not self._waiting:
                 self._thread = None
-            return self._waiting.take(MOST_AT_ONCE)
+            first = self._waiting.popleft
+            return [first() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
 
     def _finish(
         self, taken: int, records: Sequence[Launch], left: int, error: BaseException | None
@@ -254,48 +254,54 @@ class Queue:
                 self._waiting.clear()
             if self._is_idle():
                 self._changed.notify_all()
+                for loop, idle in self._awaiting:
+                    with suppress(RuntimeError):  # the loop is closed, so nobody awaits
+                        loop.call_soon_threadsafe(_wake, idle)
+                self._awaiting.clear()
+
+
+def _wake(idle: Future[None]) -> None:
+    if not idle.done():  # it was cancelled
+        idle.set_result(None)
 
 
 def _serve(queue: Queue) -> None:
     """The thread of a queue."""
-    while (taken := queue._next())[0]:
-        kernels, works = taken
-        del taken
+    while works := queue._next():
         while works and not queue._is_dropped:
             error: BaseException | None = None
             try:
-                count, records, error = _run(kernels, works)
+                count, records, error = _run(works)
             # Whatever a launch raises is for the one who waits.
             except BaseException as raised:
                 count, records, error = 1, [], raised
-            del kernels[:count], works[:count]  # the arrays are the caller's again
+            del works[:count]  # the arrays are the caller's again
             left = len(works)
             if error is not None:
-                del kernels[:], works[:]
+                works.clear()
             queue._finish(count, records, left, error)
             del error
 
 
-def _run(
-    kernels: list[Kernel], works: list[Work]
-) -> tuple[int, list[Launch], BaseException | None]:
+def _run(works: Sequence[Work]) -> tuple[int, list[Launch], BaseException | None]:
     """Run the first launches: how many, the records of those that went well, and the error."""
     first = works[0]
-    if not isinstance(first, _native.Bound):
+    if isinstance(first, Deferred):
+        kernel, run = first
         started = time.perf_counter()
-        first()
-        measured = kernels[0].last_gpu_seconds
-        return 1, [Launch(kernels[0].name, measured or time.perf_counter() - started)], None
+        run()
+        measured = kernel.last_gpu_seconds
+        return 1, [Launch(kernel.name, measured or time.perf_counter() - started)], None
     launcher: Any = first.launcher
     seconds, fault = launcher.launch_all(works)
     count = len(seconds)
-    names = map(attrgetter("name"), kernels)
+    names = map(attrgetter("kernel.name"), works)
     # As Launch(name, second), without a call of Python code for each.
     records = list(map(tuple.__new__, repeat(Launch), zip(names, seconds, strict=False)))
     if fault is None:
         return count, records, None
-    failed: _native.Bound = works[count - 1]  # type: ignore[assignment]
-    return count, records[:-1], kernels[count - 1]._failed(failed, fault)
+    failed: Any = works[count - 1]
+    return count, records[:-1], failed.kernel._failed(failed, fault)
 
 
 _queues: weakref.WeakSet[Queue] = weakref.WeakSet()

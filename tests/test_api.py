@@ -320,14 +320,16 @@ def test_sizes_of_another_type_do_not_pass_for_warm_ones(library):
 def test_words_that_say_nothing_keep_a_call_warm(library, monkeypatch):
     """run_metal_kernel passes them all; Python binding them takes three times as long."""
     options = {
-        name: None
+        name: parameter.default
         for name, parameter in inspect.signature(library.scale).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     given = {**options, "grid": 8, "threadgroup": 8}
     library.scale(output(8), X, 1.0, 8, **given)
     monkeypatch.setattr(pymetal.Kernel, "call", None)  # where a call that is not warm goes
-    np.testing.assert_array_equal(library.scale(output(8), X, 2.0, 8, **given), 2 * X)
+    for check in (None, False):
+        given["check"] = check
+        np.testing.assert_array_equal(library.scale(output(8), X, 2.0, 8, **given), 2 * X)
 
 
 def test_many_geometries_each_run_right(library):

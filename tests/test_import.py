@@ -10,10 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pymetal._native
 import pytest
 
 import pymetal
-import pymetal._native
 
 
 def loaded_after(code: str) -> set[str]:
@@ -105,7 +105,8 @@ except pymetal.KernelFault as fault:
     [
         pytest.param(KEEPS_AN_ARRAY, {"PYMETAL_LEAK_WARNINGS": "1"}, id="nothing leaks"),
         pytest.param(
-            "import ctypes, pymetal\nctypes.pythonapi.Py_IncRef(ctypes.py_object(pymetal.zeros(8)))",
+            "import ctypes, pymetal\nkept = ctypes.py_object(pymetal.zeros(8))\n"
+            "ctypes.pythonapi.Py_IncRef(kept)",
             {},
             id="what others keep is not said",
         ),

@@ -149,6 +149,30 @@ def test_a_queue_is_awaitable(library, queue):
     assert x[0] > 0
 
 
+def test_an_await_that_is_cancelled_loses_nothing(library, queue):
+    x = np.zeros(1, np.float32)
+
+    async def use():
+        with queue.batch():
+            library.slow(x, 10 * ROUNDS, grid=1, threadgroup=1, queue=queue)
+            library.endless(np.zeros(2, np.uint32), grid=1, threadgroup=1, timeout=0.1, queue=queue)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(queue, 0.001)
+        with pytest.raises(KernelFault, match=r"0\.1 s"):
+            await queue
+        return await queue
+
+    assert asyncio.run(use()) == []
+
+
+def test_a_loop_that_is_closed_does_not_disturb_a_queue(library, queue):
+    x = np.zeros(1, np.float32)
+    library.slow(x, 10 * ROUNDS, grid=1, threadgroup=1, queue=queue)
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(asyncio.wait_for(queue, 0.001))
+    assert [launch.kernel for launch in queue.wait()] == ["slow"]
+
+
 def test_arrays_live_until_their_launch_is_done(library, queue):
     for _ in range(2):  # cold, then warm
         x = pymetal.zeros(1 << 20)
@@ -240,6 +264,27 @@ for _ in range(100):
 """
     )
     assert (done.returncode, done.stderr) == (3 if "3" in ending else 0, "")
+
+
+def test_launches_that_wait_at_exit_do_not_run(device, tmp_path):
+    if device == "metal":
+        pytest.skip("on Metal they may share a command buffer with the launch that runs")
+    path = tmp_path / "count"
+    done = run_python(
+        f"""
+import numpy as np, pymetal
+library = pymetal.compile({SOURCE!r}, device={device!r})
+count = np.memmap({str(path)!r}, np.float32, "w+", shape=1)
+x = np.zeros(1, np.float32)
+queue = pymetal.Queue()
+with queue.batch():
+    for _ in range(100):
+        library.slow(x, {ROUNDS}, grid=1, threadgroup=1, queue=queue)
+        library.add(np.asarray(count), np.asarray(count), 1.0, grid=1, threadgroup=1, queue=queue)
+"""
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert np.fromfile(path, np.float32)[0] < 100
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")

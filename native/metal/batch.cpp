@@ -7,6 +7,7 @@
 #include "metal/device.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace pymetal::metal {
@@ -14,6 +15,8 @@ namespace pymetal::metal {
 namespace {
 
 constexpr double longest_seconds = 0.5; // as far as each kernel's last run can tell
+// How long command buffers follow each other before the caller hears of those that are done.
+constexpr std::chrono::milliseconds tell_after{20};
 
 // The memory that the launches of one command buffer use.
 class Ranges {
@@ -96,8 +99,10 @@ class Ranges {
 StepsResult MetalDevice::launch_all(std::span<const Step> steps) {
     StepsResult result;
     result.seconds.reserve(steps.size());
+    const auto end = std::chrono::steady_clock::now() + tell_after;
     try {
-        while (result.seconds.size() < steps.size())
+        while (result.seconds.size() < steps.size() &&
+               (result.seconds.empty() || std::chrono::steady_clock::now() < end))
             launch_some(steps.subspan(result.seconds.size()), result);
     } catch (const Failure& failure) {
         result.failure = failure;

@@ -141,7 +141,8 @@ class Device {
     virtual std::shared_ptr<Library> library_from_source(const std::string& source,
                                                          const CompileOptions&) = 0;
     virtual std::shared_ptr<Library> library_from_metallib(const std::string& bytes) = 0;
-    // One step after another, as many as can in one command buffer; a failure ends it.
+    // One step after another, as many as can in one command buffer; a failure ends it, or time to
+    // tell the caller of those that are done.
     virtual StepsResult launch_all(std::span<const Step>) = 0;
     // How many launches that timed out are still running on the GPU.
     virtual int unfinished_launches() const = 0;
