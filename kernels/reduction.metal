@@ -93,8 +93,15 @@ template <typename T, typename S>
     uint simdgroup_index [[simdgroup_index_in_threadgroup]])
 {
     threadgroup S partial[32];
+    // Each simdgroup adds up a stretch of its own, so that what lies together is read together.
+    uint each = n / grid + (n % grid != 0);
+    ulong start = min(ulong(n), ulong(gid - lane) * each);
+    uint lanes = simd_sum(1u);  // fewer than 32 at the edge
+    uint count = uint(min(ulong(lanes) * each, n - start));
+    x += start;
+
     S sum = S(0);
-    for (uint i = gid; i < n; i += grid) {
+    for (uint i = lane; i < count; i += lanes) {
         sum += S(x[i]);
     }
     sum = simd_sum(sum);

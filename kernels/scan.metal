@@ -7,13 +7,13 @@
 //     one simdgroup a row, 32 elements at a time
 // scan_threadgroup  (t, rows, 1)      (t, 1, 1), t <= 1024, a multiple of 32
 //     one threadgroup a row, t elements at a time
-// scan_chunks       (n, 1, 1)         (t, 1, 1), t <= 1024, a multiple of 32
-//     one long row over many threadgroups: each scans its chunk ...
-// scan_add          (n, 1, 1)         that of scan_chunks
-//     ... and adds what came before it
+// scan_totals       (32 c, 1, 1)      (32 s, 1, 1), s <= 32
+//     one long row in c = ceil(n / 512) chunks: each simdgroup adds up one ...
+// scan_chunks       (32 c, 1, 1)      (32 s, 1, 1), s <= 32
+//     ... and scans it from the sum of those before
 //
-// scan_chunks, then any scan of its totals, then scan_add scan a row that is too long for one
-// threadgroup. Each has _int and _uint beside float (T).
+// scan_totals, then any scan of the totals, then scan_chunks scan a row that is too long for one
+// threadgroup, and read it only twice. Each has _int and _uint beside float (T).
 //
 // Buffers of scan, scan_simd, scan_threadgroup:
 // buffer  name  type             shape      access
@@ -21,17 +21,18 @@
 // 1       x     device const T*  (rows, n)  read
 // 2       n     constant uint&   ()         read
 //
-// Buffers of scan_chunks:
-// buffer  name    type             shape            access
-// 0       out     device T*        (n,)             write
-// 1       totals  device T*        (threadgroups,)  write
-// 2       x       device const T*  (n,)             read
+// Buffers of scan_totals:
+// buffer  name    type             shape  access
+// 0       totals  device T*        (c,)   write
+// 1       x       device const T*  (n,)   read
+// 2       n       constant uint&   ()     read
 //
-// Buffers of scan_add:
-// buffer  name    type             shape            access
-// 0       out     device T*        (n,)             write
-// 1       chunks  device const T*  (n,)             read
-// 2       totals  device const T*  (threadgroups,)  read
+// Buffers of scan_chunks:
+// buffer  name    type             shape  access
+// 0       out     device T*        (n,)   write
+// 1       x       device const T*  (n,)   read
+// 2       totals  device const T*  (c,)   read: scanned
+// 3       n       constant uint&   ()     read
 //
 // formula    out[i] = x[0] + ... + x[i], of each row
 // reference  numpy.cumsum in float64
@@ -40,8 +41,8 @@
 // launch: scan scan_int scan_uint -o 7,50 -i random:7,50 -i 50 --grid 7 --threadgroup 4
 // launch: scan_simd* -o 7,50 -i random:7,50 -i 50 --grid 32,7 --threadgroup 32,4
 // launch: scan_threadgroup* -o 7,150 -i random:7,150 -i 150 --grid 64,7 --threadgroup 64
-// launch: scan_chunks* -o 150 -o 3 -i random:150 --grid 150 --threadgroup 64
-// launch: scan_add* -o 150 -i random:150 -i random:3 --grid 150 --threadgroup 64
+// launch: scan_totals* -o 3 -i random:1500 -i 1500 --grid 96 --threadgroup 64
+// launch: scan_chunks* -o 1500 -i random:1500 -i random:3 -i 1500 --grid 96 --threadgroup 64
 
 #include <metal_stdlib>
 using namespace metal;
@@ -131,43 +132,53 @@ template <typename T>
     }
 }
 
-// The last simdgroup at the edge of the grid may be partial; nobody needs its total.
+constant constexpr uint CHUNK = 512;  // elements of a simdgroup, a row of 32 at a time
+
 template <typename T>
-[[kernel]] void scan_chunk(
-    device T* out [[buffer(0)]],
-    device T* totals [[buffer(1)]],
-    device const T* x [[buffer(2)]],
-    uint gid [[thread_position_in_grid]],
+[[kernel]] void scan_total(
+    device T* totals [[buffer(0)]],
+    device const T* x [[buffer(1)]],
+    constant uint& n [[buffer(2)]],
     uint group [[threadgroup_position_in_grid]],
-    uint size [[threads_per_threadgroup]],
-    uint tid [[thread_position_in_threadgroup]],
-    uint lane [[thread_index_in_simdgroup]],
-    uint simdgroup_index [[simdgroup_index_in_threadgroup]])
+    uint simdgroups [[dispatch_simdgroups_per_threadgroup]],
+    uint simdgroup_index [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
 {
-    threadgroup T simdgroup_totals[32];
-    T sum = simd_prefix_inclusive_sum(x[gid]);
-    if (lane == 31) {
-        simdgroup_totals[simdgroup_index] = sum;
+    uint chunk = group * simdgroups + simdgroup_index;
+    uint end = min(n, (chunk + 1) * CHUNK);
+    T sum = T(0);
+    for (uint first = chunk * CHUNK; first < end; first += 32) {
+        uint i = first + lane;
+        sum += i < end ? x[i] : T(0);
     }
-    threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = 0; i < simdgroup_index; ++i) {
-        sum += simdgroup_totals[i];
-    }
-    out[gid] = sum;
-    if (tid == size - 1) {
-        totals[group] = sum;
+    sum = simd_sum(sum);
+    if (lane == 0) {
+        totals[chunk] = sum;
     }
 }
 
 template <typename T>
-[[kernel]] void scan_carry(
+[[kernel]] void scan_chunk(
     device T* out [[buffer(0)]],
-    device const T* chunks [[buffer(1)]],
+    device const T* x [[buffer(1)]],
     device const T* totals [[buffer(2)]],
-    uint gid [[thread_position_in_grid]],
-    uint group [[threadgroup_position_in_grid]])
+    constant uint& n [[buffer(3)]],
+    uint group [[threadgroup_position_in_grid]],
+    uint simdgroups [[dispatch_simdgroups_per_threadgroup]],
+    uint simdgroup_index [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]])
 {
-    out[gid] = group > 0 ? totals[group - 1] + chunks[gid] : chunks[gid];
+    uint chunk = group * simdgroups + simdgroup_index;
+    uint end = min(n, (chunk + 1) * CHUNK);
+    T before = chunk > 0 ? totals[chunk - 1] : T(0);
+    for (uint first = chunk * CHUNK; first < end; first += 32) {
+        uint i = first + lane;
+        T sum = before + simd_prefix_inclusive_sum(i < end ? x[i] : T(0));
+        if (i < end) {
+            out[i] = sum;
+        }
+        before = simd_broadcast(sum, 31);
+    }
 }
 
 #define KERNELS(suffix, T)                                                                         \
@@ -177,10 +188,10 @@ template <typename T>
     decltype(scan_simdgroup<T>) scan_simdgroup<T>;                                                 \
     template [[host_name("scan_threadgroup" suffix)]] [[kernel]]                                   \
     decltype(scan_group<T>) scan_group<T>;                                                         \
+    template [[host_name("scan_totals" suffix)]] [[kernel]]                                        \
+    decltype(scan_total<T>) scan_total<T>;                                                         \
     template [[host_name("scan_chunks" suffix)]] [[kernel]]                                        \
-    decltype(scan_chunk<T>) scan_chunk<T>;                                                         \
-    template [[host_name("scan_add" suffix)]] [[kernel]]                                           \
-    decltype(scan_carry<T>) scan_carry<T>;
+    decltype(scan_chunk<T>) scan_chunk<T>;
 
 KERNELS("", float)
 KERNELS("_int", int)

@@ -110,22 +110,19 @@ def test_every_scan_of_integers_is_exact_and_wraps(device, name, suffix):
 
 
 def scan_long(device, x, threadgroup, suffix=""):
-    """Chunks, a scan of their totals, and the sum of both."""
+    """The totals of chunks, their scan, and with it the scan of each chunk."""
     n = x.size
-    groups = ceil_to(n, threadgroup) // threadgroup
-    chunks, totals = run_metal_kernel(
-        f"scan:scan_chunks{suffix}", [x], [(n,), (groups,)], n, threadgroup, device=device
-    )
+    chunks = ceil_to(n, 512) // 512
+    size = 32 * chunks, threadgroup
+    totals = run_metal_kernel(f"scan:scan_totals{suffix}", [x, n], chunks, *size, device=device)
     totals = run_metal_kernel(
-        f"scan:scan_simd{suffix}", [totals, groups], groups, (32, 1), (32, 1), device=device
+        f"scan:scan_simd{suffix}", [totals, chunks], chunks, (32, 1), (32, 1), device=device
     )
-    return run_metal_kernel(
-        f"scan:scan_add{suffix}", [chunks, totals], n, n, threadgroup, device=device
-    )
+    return run_metal_kernel(f"scan:scan_chunks{suffix}", [x, totals, n], n, *size, device=device)
 
 
 @pytest.mark.parametrize("threadgroup", [32, 256])
-@pytest.mark.parametrize("n", [1, 32, 255, 256, 257, 2000])
+@pytest.mark.parametrize("n", [1, 31, 511, 512, 513, 7000])
 def test_a_long_scan_over_many_threadgroups_is_right(device, n, threadgroup):
     x = random(np.random.default_rng(n), n)
     wide = x.astype(np.float64)
@@ -137,7 +134,7 @@ def test_a_long_scan_over_many_threadgroups_is_right(device, n, threadgroup):
 def test_a_long_scan_of_integers_is_exact_and_wraps(device, suffix):
     dtype = INTEGERS[suffix]
     info = np.iinfo(dtype)
-    x = np.random.default_rng(4).integers(info.min, info.max, 1000, dtype, endpoint=True)
+    x = np.random.default_rng(4).integers(info.min, info.max, 5000, dtype, endpoint=True)
     np.testing.assert_array_equal(scan_long(device, x, 128, suffix), x.cumsum(dtype=dtype))
 
 

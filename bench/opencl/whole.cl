@@ -23,33 +23,22 @@ kernel __attribute__((reqd_work_group_size(SIZE, 1, 1))) void reduction(
     }
 }
 
-// Each item scans four neighbours, the group the items' sums.
-kernel __attribute__((reqd_work_group_size(SIZE, 1, 1))) void scan_chunks(
-    global float* out, global float* totals, global const float* x)
+// Sums of four neighbours an item, added up in the group.
+kernel __attribute__((reqd_work_group_size(SIZE, 1, 1))) void scan_sums(
+    global float* totals, global const float4* x)
 {
-    local float parts[2][SIZE];
+    local float parts[SIZE];
     uint item = get_local_id(0);
-    size_t first = get_global_id(0) * 4;
-    float a = x[first];
-    float b = a + x[first + 1];
-    float c = b + x[first + 2];
-    float d = c + x[first + 3];
-    uint from = 0;
-    parts[0][item] = d;
-    for (uint distance = 1; distance < SIZE; distance *= 2) {
+    float4 own = x[get_global_id(0)];
+    parts[item] = own.x + own.y + own.z + own.w;
+    for (uint half_way = SIZE / 2; half_way > 0; half_way /= 2) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        parts[1 - from][item] =
-            parts[from][item] + (item >= distance ? parts[from][item - distance] : 0.0f);
-        from = 1 - from;
+        if (item < half_way) {
+            parts[item] += parts[item + half_way];
+        }
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    float before = item > 0 ? parts[from][item - 1] : 0.0f;
-    out[first] = before + a;
-    out[first + 1] = before + b;
-    out[first + 2] = before + c;
-    out[first + 3] = before + d;
-    if (item == SIZE - 1) {
-        totals[get_group_id(0)] = before + d;
+    if (item == 0) {
+        totals[get_group_id(0)] = parts[0];
     }
 }
 
@@ -63,18 +52,31 @@ kernel void scan_totals(global float* totals, uint n)
     }
 }
 
-kernel __attribute__((reqd_work_group_size(SIZE, 1, 1))) void scan_add(
-    global float* out, global const float* totals)
+// Each item scans its four neighbours, the group the items' sums from those of earlier groups.
+kernel __attribute__((reqd_work_group_size(SIZE, 1, 1))) void scan_chunks(
+    global float4* out, global const float4* x, global const float* totals)
 {
+    local float parts[2][SIZE];
+    uint item = get_local_id(0);
     size_t group = get_group_id(0);
-    if (group == 0) {
-        return;
+    float4 own = x[get_global_id(0)];
+    own.y += own.x;
+    own.z += own.y;
+    own.w += own.z;
+    uint from = 0;
+    parts[0][item] = own.w;
+    for (uint distance = 1; distance < SIZE; distance *= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        parts[1 - from][item] =
+            parts[from][item] + (item >= distance ? parts[from][item - distance] : 0.0f);
+        from = 1 - from;
     }
-    float before = totals[group - 1];
-    size_t first = group * SIZE * 4 + get_local_id(0);
-    for (uint i = 0; i < 4; ++i) {
-        out[first + i * SIZE] += before;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float before = group > 0 ? totals[group - 1] : 0.0f;
+    if (item > 0) {
+        before += parts[from][item - 1];
     }
+    out[get_global_id(0)] = own + before;
 }
 
 kernel __attribute__((reqd_work_group_size(SIZE, 1, 1))) void clear_bins(global uint* out)

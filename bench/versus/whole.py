@@ -80,12 +80,12 @@ def reduction() -> Problem:
 
 
 def scan() -> Problem:
-    chunk = 1024
-    chunks = N // chunk
-
     def numpy(x: Array, out: Array) -> None:
         np.cumsum(x, out=out)
 
+    chunks, groups = N // 512, N // 1024
+    lanes = (32 * chunks,), (256,)
+    items = (N // 4,), (256,)
     return Problem(
         "scan 16 M",
         {"x": np.random.default_rng(9).random(N, F)},
@@ -93,20 +93,18 @@ def scan() -> Problem:
         lambda x: x.astype(np.float64).cumsum(),
         1e-3,  # NumPy adds one after another in float, too
         (
-            Step("scan", "scan_chunks", ("out", "totals", "x"), (N,), (chunk,)),
-            Step(
-                "scan", "scan_threadgroup", ("carries", "totals", U(chunks)), (chunk, 1), (chunk, 1)
-            ),
-            Step("scan", "scan_add", ("out", "out", "carries"), (N,), (chunk,)),
+            Step("scan", "scan_totals", ("totals", "x", U(N)), *lanes),
+            Step("scan", "scan_threadgroup", ("carries", "totals", U(chunks)), (1024,), (1024,)),
+            Step("scan", "scan_chunks", ("out", "x", "carries", U(N)), *lanes),
         ),
         (
-            Step("whole", "scan_chunks", ("out", "totals", "x"), (N // 4,), (256,)),
-            Step("whole", "scan_totals", ("totals", U(chunks)), (1,), (1,)),
-            Step("whole", "scan_add", ("out", "totals"), (N // 4,), (256,)),
+            Step("whole", "scan_sums", ("totals", "x"), *items),
+            Step("whole", "scan_totals", ("totals", U(groups)), (1,), (1,)),
+            Step("whole", "scan_chunks", ("out", "x", "totals"), *items),
         ),
         numba="scan",
         numpy=numpy,
-        moved=2 * 4 * N,
+        moved=3 * 4 * N,
     )
 
 
