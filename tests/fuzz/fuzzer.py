@@ -194,8 +194,11 @@ def run(kind: str, seed: int, first: int, count: int) -> dict[int, str]:
     at = first
     while at < first + count:
         many = BATCH if kind in MUTANTS else LAUNCHES
-        done = batch(kind, seed, at, min(many, first + count - at))
-        results |= dict(done)
+        done = dict(batch(kind, seed, at, min(many, first + count - at)))
+        last = max(done)
+        if done[last].startswith("hung"):  # the batch may have: the machine was busy
+            done |= batch(kind, seed, last, 1)
+        results |= done
         at = max(results) + 1
     return results
 
