@@ -50,6 +50,17 @@ def test_every_compute_builtin_is_an_argument():
     assert [a.builtin for a in function.arguments] == sorted(BUILTINS)
 
 
+def test_only_positions_and_sizes_have_as_many_components_each():
+    function = reflect(
+        "kernel void k(uint3 at [[thread_position_in_grid]], ushort3 n [[threads_per_grid]],"
+        " uint lanes [[threads_per_simdgroup]], ushort i [[thread_index_in_threadgroup]],"
+        " uint groups [[dispatch_simdgroups_per_threadgroup]],"
+        " uint quads [[quadgroups_per_threadgroup]]) {}",
+        "k",
+    )
+    assert [a.type_name for a in function.arguments][:3] == ["uint3", "ushort3", "uint"]
+
+
 def test_buffers_without_index_take_the_lowest_free_ones():
     function = reflect(
         "kernel void k(device int* a, device int* b [[buffer(0)]], constant int* c,"
@@ -66,6 +77,25 @@ def test_an_index_may_be_a_constant_expression():
         "k",
     )
     assert function.arguments[0].index == 5
+
+
+def test_members_may_be_arrays_of_vectors():
+    function = reflect(
+        "struct S { float3 lights[4]; float2 grid[2][3]; half3x4 m[3]; };"
+        "kernel void k(constant S& s [[buffer(0)]]) {}",
+        "k",
+    )
+    found = [(f.type_name, f.array_length, f.size_bytes) for f in function.arguments[0].fields]
+    assert found == [("float3", 4, 16), ("float2", 6, 8), ("half3x4", 3, 24)]
+
+
+def test_what_is_computed_while_compiling_may_call_itself():
+    function = reflect(
+        "constexpr int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }"
+        "kernel void k(device int (&x)[fib(10)] [[buffer(0)]]) { x[0] = 1; }",
+        "k",
+    )
+    assert function.arguments[0].size_bytes == 55 * 4
 
 
 def test_a_struct_lists_its_members_with_offsets():

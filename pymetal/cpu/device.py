@@ -91,14 +91,17 @@ class CpuDevice:
 def source_library(source: Source, options: CompileOptions) -> CpuLibrary:
     """Compile all kernels of a small source now; of a large one each when it is asked for.
 
-    Libraries of templates instantiate hundreds, which would take minutes.
+    Libraries of templates instantiate hundreds, which would take minutes. So too where some lack a
+    feature: the others run, and only those are refused.
     """
     from pymetal import msl
 
     includes = sorted((str(p), text) for p, text in msl.local_includes(source, options).items())
     key = (package_fingerprint(), _clang_fingerprint(), source, options, includes)
-    listed, _ = fetch(digest("names", *key), lambda: _names(msl.kernel_names(source, options)))
-    names = tuple(listed.decode().split())
+    listed, _ = fetch(digest("names", *key), lambda: _lines(msl.list_kernels(source, options)))
+    lines = [line.partition("\t") for line in listed.decode().splitlines()]
+    names = tuple(name for name, _, _ in lines)
+    lacking = sum(bool(feature) for _, _, feature in lines)
 
     @cache
     def compile_kernels(kernels: tuple[str, ...] | None) -> Container:
@@ -111,14 +114,15 @@ def source_library(source: Source, options: CompileOptions) -> CpuLibrary:
         return source_library(source, replace(options, debug=True))._container_of(name)
 
     debug = None if options.debug else with_lines
-    if len(names) <= MAX_KERNELS_AT_ONCE:
+    if len(names) <= MAX_KERNELS_AT_ONCE and lacking in (0, len(names)):
         whole = compile_kernels(None)
         return CpuLibrary(names, lambda _: whole, source, debug)
     return CpuLibrary(names, lambda name: compile_kernels((name,)), source, debug)
 
 
-def _names(names: tuple[str, ...]) -> bytes:
-    return "\n".join(names).encode()
+def _lines(kernels: dict[str, str]) -> bytes:
+    """A line for each kernel: its name and, behind a tab, the feature that it lacks."""
+    return "\n".join(f"{name}\t{feature}" for name, feature in kernels.items()).encode()
 
 
 class CpuLibrary:

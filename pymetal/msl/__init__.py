@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pymetal.msl.compiler import compile_entries as compile_entries
     from pymetal.msl.compiler import compile_source as compile_source
     from pymetal.msl.compiler import kernel_names as kernel_names
+    from pymetal.msl.compiler import list_kernels as list_kernels
     from pymetal.msl.preprocess import local_includes as local_includes
 
 # Loaded when first used: with everything in the disk cache, only `local_includes` is.
@@ -21,6 +22,7 @@ _HOMES = {
     "compile_entries": "compiler",
     "compile_source": "compiler",
     "kernel_names": "compiler",
+    "list_kernels": "compiler",
     "local_includes": "preprocess",
 }
 

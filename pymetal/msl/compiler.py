@@ -46,8 +46,9 @@ def compile_entries(
     from pymetal.msl.emit import emit  # LLVM's bindings load in 50 ms: only once clang is happy
 
     reporter, program, flags = _front(source, options, kernels)
+    _refuse_apart(reporter, program, kernels)
     if kernels is not None:
-        known = [name for kernel in program.kernels for name in kernel.names]
+        known = list(_listing(program))
         for name in kernels:
             if name not in known:
                 has = ", ".join(known) or "none"
@@ -64,6 +65,7 @@ def check_source(source: Source, options: CompileOptions) -> tuple[Diagnostic, .
     """Every diagnostic of the whole file, none of its kernels compiled; empty if all is well."""
     try:
         reporter, program, flags = _front(source, options, None)
+        _refuse_apart(reporter, program, None)
         _clang(reporter, program, flags, _CHECK)
     except CompileError as error:
         return error.diagnostics
@@ -74,8 +76,28 @@ def check_source(source: Source, options: CompileOptions) -> tuple[Diagnostic, .
 
 def kernel_names(source: Source, options: CompileOptions) -> tuple[str, ...]:
     """The kernels that `source` has, known without compiling any of them."""
+    return tuple(list_kernels(source, options))
+
+
+def list_kernels(source: Source, options: CompileOptions) -> dict[str, str]:
+    """The kernels that `source` has, each with the feature that the software device lacks for it.
+
+    That is "" for those that can be compiled without the others.
+    """
     _, program, _ = _front(source, options, None)
-    return tuple(name for kernel in program.kernels for name in kernel.names)
+    return _listing(program)
+
+
+def _listing(program: Program) -> dict[str, str]:
+    listing = {name: "" for kernel in program.kernels for name in kernel.names}
+    return listing | {name: apart.feature for apart in program.apart for name in apart.kernels}
+
+
+def _refuse_apart(reporter: Reporter, program: Program, kernels: Sequence[str] | None) -> None:
+    """Kernels that were set apart are errors where they are wanted: named, or with all others."""
+    for apart in program.apart:
+        if apart.kernels and (kernels is None or set(apart.kernels) & set(kernels)):
+            reporter.add_unsupported(apart)
 
 
 def _front(

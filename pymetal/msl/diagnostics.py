@@ -17,7 +17,7 @@ from typing import Literal
 from pymetal.errors import CompileError, Diagnostic, ToolchainError, UnsupportedError
 from pymetal.msl.metal_names import in_metal
 from pymetal.msl.preprocess import STDIN, Preprocessed
-from pymetal.msl.rewrite import Program
+from pymetal.msl.rewrite import Apart, Program
 from pymetal.msl.tokens import Tokens
 from pymetal.source import Source
 
@@ -72,6 +72,13 @@ class Reporter:
                 self._unsupported.append((problem.feature, diagnostic))
             else:
                 self._diagnostics.append(diagnostic)
+
+    def add_unsupported(self, apart: Apart) -> None:
+        """A kernel that was set apart."""
+        line, column = self._place(apart.offset)
+        message = f"unsupported Metal feature: {apart.feature}"
+        diagnostic = self._original(line, column, "error", message)
+        self._unsupported.append((apart.feature, diagnostic))
 
     def add(self, token: int, program: Program, message: str) -> None:
         """An error at a token of the preprocessed text."""

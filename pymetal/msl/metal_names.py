@@ -15,8 +15,10 @@ _SCALARS = {
 }
 _SCALAR = re.compile(r"\b(?:_Float16|__bf16|unsigned (?:char|short|int|long)|signed char)\b")
 _VECTOR = re.compile(r"\b(\w+) __attribute__\(\(ext_vector_type\((\d+)\)\)\)")
-# clang prints a pointer to vectors as if the pointer were one.
-_TO_VECTOR = re.compile(r"\b(\w+) ?(\*(?:\[\d+\])*) ?__attribute__\(\(ext_vector_type\((\d+)\)\)\)")
+# clang prints a pointer to vectors, or an array of them, as if the pointer or array were one.
+_TO_VECTOR = re.compile(
+    r"\b(\w+) ?(\*?(?:\[\d+\])*) ?__attribute__\(\(ext_vector_type\((\d+)\)\)\)"
+)
 _ALIAS = re.compile(r"\b(?:metal::)?vec<(\w+), (\d+)>")
 _PACKED = re.compile(r"\b(?:metal::)?packed_vec<(\w+), (\d+)>")
 _BOOLS = re.compile(r"\b(?:pymetal::)?bool_vector<(\d+)>")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from math import prod
 
 from pymetal.msl.annotations import Annotation, Value
 from pymetal.msl.diagnostics import Reporter
@@ -164,9 +165,8 @@ def _assign_indices(arguments: list[_Argument], program: Program, reporter: Repo
 def _check_builtin(argument: _Argument, program: Program, reporter: Reporter) -> None:
     parameter = argument.parameter
     assert parameter.builtin in BUILTINS
-    is_position = not any(word in parameter.builtin for word in ("index", "simdgroup", "width"))
     allowed = ["uint", "ushort"]
-    if is_position and not parameter.builtin.startswith("quadgroups"):
+    if _is_position(parameter.builtin):
         allowed += [f"{scalar}{lanes}" for scalar in ("uint", "ushort") for lanes in (2, 3)]
     if argument.type_name not in allowed:
         reporter.add(
@@ -177,16 +177,17 @@ def _check_builtin(argument: _Argument, program: Program, reporter: Reporter) ->
         )
 
 
+def _is_position(builtin: str) -> bool:
+    """Whether it has a component for each dimension of the grid; indices and counts have one."""
+    one = ("index", "simdgroup", "quadgroup", "width")
+    return not any(word in builtin for word in one)
+
+
 def _check_positions(arguments: list[_Argument], program: Program, reporter: Reporter) -> None:
     """Positions and sizes have the same number of components, one to three, in one kernel."""
     first: _Argument | None = None
     for argument in arguments:
-        words = argument.parameter.builtin.split("_")
-        if (
-            argument.parameter.kind != "builtin"
-            or not {"position", "threads", "threadgroups"} & {*words[:3]}
-            or {"index", "simdgroup"} & {*words}
-        ):
+        if argument.parameter.kind != "builtin" or not _is_position(argument.parameter.builtin):
             continue
         if first is None:
             first = argument
@@ -250,11 +251,7 @@ def _struct_node(writer: MetadataWriter, fields: list[_Field]) -> str:
     operands: list[str] = []
     for item in fields:
         name, _, dimensions = item.type_name.partition("[")
-        length = 0
-        if dimensions:
-            length = 1
-            for dimension in dimensions.rstrip("]").split("]["):
-                length *= int(dimension)
+        length = prod(map(int, re.findall(r"\d+", dimensions))) if dimensions else 0
         size = item.size // length if length else item.size
         if item.inner:  # before its member, as Apple's compiler has it
             operands += [quoted("air.struct_type_info"), _struct_node(writer, item.inner)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pymetal.msl.declarations import find_declarations
 from pymetal.msl.rewrite import (
+    apart,
     braces,
     constants,
     duplicates,
@@ -23,20 +24,22 @@ from pymetal.msl.rewrite import (
     vectors,
     words,
 )
+from pymetal.msl.rewrite.apart import Apart
 from pymetal.msl.rewrite.constants import Constant
 from pymetal.msl.rewrite.kernels import Kernel
 from pymetal.msl.rewrite.names import Names
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Rewritten, Tokens
 
-__all__ = ["Constant", "Kernel", "Problem", "Program", "rewrite"]
+__all__ = ["Apart", "Constant", "Kernel", "Problem", "Program", "rewrite"]
 
 
 @dataclass
 class Program:
     """Rewritten source. Kernels and constants are in the order of their annotations' numbers.
 
-    `problems` is what is wrong, or unsupported, as far as tokens can tell.
+    `problems` is what is wrong, or unsupported, as far as tokens can tell; `apart` what was
+    left out for the sake of the other kernels.
     """
 
     text: Rewritten
@@ -44,13 +47,18 @@ class Program:
     kernels: list[Kernel]
     constants: list[Constant]
     problems: list[Problem]
+    apart: list[Apart]
 
 
 def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     """Rewrite preprocessed source. Only kernels named in `requested` are kept, if it is given."""
     tokens = Tokens(text)
-    problems: list[Problem] = forbidden.find(tokens)
     declarations = [d for top in find_declarations(tokens) for d in top.walk()]
+    set_apart = apart.find(tokens, declarations)
+    if set_apart:
+        tokens = Tokens(apart.without(tokens, set_apart))
+        declarations = [d for top in find_declarations(tokens) for d in top.walk()]
+    problems: list[Problem] = forbidden.find(tokens)
     functions.check(tokens, declarations, problems)
     names = Names(tokens, declarations)
     found = kernels.rewrite(tokens, declarations, names, requested, problems)
@@ -62,4 +70,4 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     literals.rewrite(tokens)
     words.rewrite(tokens)
     duplicates.rewrite(tokens, declarations)
-    return Program(tokens.render(), tokens, found, declared, problems)
+    return Program(tokens.render(), tokens, found, declared, problems, set_apart)

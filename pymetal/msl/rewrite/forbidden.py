@@ -68,6 +68,14 @@ def find(tokens: Tokens) -> list[Problem]:
     return problems
 
 
+def stage_of(tokens: Tokens, first: int, last: int) -> tuple[str, int] | None:
+    """The feature that the stage named in tokens [first, last) belongs to, and its token."""
+    for i in range(first, last):
+        if tokens.text[i] in _STAGES and tokens.kind[i] == "name" and _is_stage(tokens, i):
+            return _STAGES[tokens.text[i]], i
+    return None
+
+
 def _is_stage(tokens: Tokens, i: int) -> bool:
     """[[vertex]] void f(, or vertex float4 f( where a declaration starts."""
     if tokens.text[i - 1] == "[" and tokens.text[i - 2] == "[" and tokens.text[i + 1] in "](":

@@ -58,8 +58,9 @@ def _functions(tokens: Tokens, declarations: Sequence[Declaration]) -> dict[str,
         name_at = declaration.parameters - 1
         name = tokens.text[name_at]
         head = tokens.text[declaration.start : name_at]
-        plain = tokens.kind[name_at] == "name" and "template" not in head and "operator" not in head
-        if not plain or declaration.in_class:
+        plain = tokens.kind[name_at] == "name" and {"template", "operator"}.isdisjoint(head)
+        # What `constexpr` functions do while compiling may recur; what is left is found later.
+        if not plain or declaration.in_class or "constexpr" in head:
             many.add(name)
             continue
         spaces = [

@@ -57,7 +57,7 @@ def rewrite(
             continue
         start = after_template(tokens, declaration)
         attributes = attributes_in(tokens, start, declaration.parameters)
-        if not _is_kernel(tokens, start, declaration.parameters, attributes):
+        if not is_kernel(tokens, start, declaration.parameters, attributes):
             continue
         kernel = _kernel(tokens, declaration, start, attributes, problems)
         _check_unique(kernel, kernels, problems)
@@ -78,7 +78,8 @@ def rewrite(
     return kernels
 
 
-def _is_kernel(tokens: Tokens, first: int, last: int, attributes: list[Attribute]) -> bool:
+def is_kernel(tokens: Tokens, first: int, last: int, attributes: list[Attribute]) -> bool:
+    """Whether the head in tokens [first, last) is that of a kernel."""
     return "kernel" in tokens.words(first, last) and (
         any(a.name == "kernel" for a in attributes)
         or any(

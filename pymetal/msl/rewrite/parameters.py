@@ -36,7 +36,7 @@ BUILTINS = frozenset(
 )
 # Attributes that say nothing that matters here.
 _IGNORED = frozenset(("maybe_unused", "raster_order_group", "access", "user"))
-_UNSUPPORTED = {
+UNSUPPORTED = {
     "texture": "textures",
     "sampler": "samplers",
     "stage_in": "stage_in",
@@ -189,8 +189,8 @@ def _apply(
         elif name in BUILTINS:
             parameter.kind = "builtin"
             parameter.builtin = name
-        elif name in _UNSUPPORTED:
-            feature = _UNSUPPORTED[name]
+        elif name in UNSUPPORTED:
+            feature = UNSUPPORTED[name]
             message = f"kernel parameter '{parameter.name}' [[{name}]]: not supported"
             problems.append(Problem(attribute.token, message, feature))
             return False
