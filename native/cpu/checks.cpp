@@ -274,10 +274,17 @@ bool Checks::is_settled(uint32_t site, const char* address, const char* base) co
            Stamp::time(cell.read) >= threadgroup_fence_;
 }
 
-void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, uint64_t value,
-                     bool has_value) {
+void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes,
+                     const uint64_t (*value)[2]) {
     const CheckSite& s = sites_[site];
-    Access where{site, s.space, s.index, 0, s.object_bytes, value, has_value};
+    Access where{site, s.space, s.index, 0, s.object_bytes, 0, value != nullptr};
+    if (value != nullptr)
+        where.value = (*value)[0];
+    // What of the value is written `part` bytes from its start.
+    const auto written = [&](uint64_t part) {
+        where.has_value = value != nullptr && part < sizeof(*value);
+        where.value = where.has_value ? (*value)[part / 8] >> 8 * (part % 8) : 0;
+    };
     if (s.space == Space::buffer)
         where.object_bytes = buffers_[s.index].bytes;
     else if (s.space == Space::argument)
@@ -302,9 +309,7 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, u
         const bool undefined = buffers_[where.index].is_output && !s.atomic;
         for (uint64_t i = first; i <= last; ++i) {
             where.offset = static_cast<int64_t>(i * unit);
-            const uint64_t part = (i - first) * unit;
-            where.has_value = has_value && part < 8;
-            where.value = where.has_value ? value >> 8 * part : 0;
+            written((i - first) * unit);
             touch(cells[i], s, true, undefined, where, base + where.offset, unit);
         }
         return address;
@@ -316,8 +321,7 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes, u
     const uint32_t unit = threadgroup_unit_;
     for (uint64_t i = 0; i < bytes; i += unit) {
         where.offset = offset + static_cast<int64_t>(i);
-        where.has_value = has_value && i < 8;
-        where.value = where.has_value ? value >> 8 * i : 0;
+        written(i);
         touch(threadgroup_cells_[(start + i) >> threadgroup_shift_], s, false, true, where,
               address + i, unit);
     }
@@ -422,14 +426,15 @@ extern "C" {
 void* pymetal_check(void* address, void* base, uint32_t site, uint64_t bytes) {
     if (current().is_settled(site, static_cast<char*>(address), static_cast<char*>(base)))
         return address;
-    return current().access(site, static_cast<char*>(address), static_cast<char*>(base), bytes, 0,
-                            false);
+    return current().access(site, static_cast<char*>(address), static_cast<char*>(base), bytes,
+                            nullptr);
 }
 
-void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes,
-                          uint64_t value) {
+void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes, uint64_t low,
+                          uint64_t high) {
+    const uint64_t value[2] = {low, high};
     return current().access(site, static_cast<char*>(address), static_cast<char*>(base), bytes,
-                            value, true);
+                            &value);
 }
 
 void* pymetal_check_private(void* address, void* base, void* shadow, uint32_t site,
@@ -455,7 +460,7 @@ void* pymetal_check_matrix(void* address, void* base, uint64_t stride, uint64_t 
     if (transpose != 0)
         std::swap(row, column);
     char* place = static_cast<char*>(address) + ((y + row) * stride + x + column) * bytes;
-    return checks.access(site, place, static_cast<char*>(base), bytes, 0, false);
+    return checks.access(site, place, static_cast<char*>(base), bytes, nullptr);
 }
 
 void pymetal_check_fence(uint32_t flags) {

@@ -83,8 +83,9 @@ class Checks {
     void begin_threadgroup(const ThreadgroupContext& context, size_t memory_bytes);
 
     // From instrumented code. An address that must not be touched is replaced by another.
-    void* access(uint32_t site, char* address, char* base, uint64_t bytes, uint64_t value,
-                 bool has_value);
+    // `value`: the first 16 bytes that are written, if that is known.
+    void* access(uint32_t site, char* address, char* base, uint64_t bytes,
+                 const uint64_t (*value)[2]);
     // Whether it is what most reads of threadgroup memory are: of a unit that was written before
     // the last barrier, and read by several threads since. Nothing is to be noted then.
     bool is_settled(uint32_t site, const char* address, const char* base) const;
@@ -185,7 +186,8 @@ class Checks {
 
 extern "C" {
 void* pymetal_check(void* address, void* base, uint32_t site, uint64_t bytes);
-void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes, uint64_t value);
+void* pymetal_check_store(void* address, void* base, uint32_t site, uint64_t bytes, uint64_t low,
+                          uint64_t high);
 void* pymetal_check_private(void* address, void* base, void* shadow, uint32_t site, uint64_t bytes);
 uint64_t pymetal_check_limit(uint32_t buffer);
 uint8_t pymetal_check_fill();

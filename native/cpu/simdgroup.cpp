@@ -221,7 +221,7 @@ Source source_of(const Exchange& lane, int64_t position, int64_t first) {
     }
 }
 
-void shuffle(Exchange (&lanes)[32], uint32_t active) {
+void shuffle(Exchange (&lanes)[32], uint32_t active, uint8_t fill) {
     uint64_t results[kLanes];
     const uint32_t width = lanes[std::countr_zero(active)].width;
     for_each_lane(active, [&](uint32_t i) {
@@ -234,6 +234,8 @@ void shuffle(Exchange (&lanes)[32], uint32_t active) {
         const uint32_t from = base + static_cast<uint32_t>(source.lane);
         if ((active >> from & 1) != 0)
             results[i] = source.filled ? lanes[from].fill : lanes[from].value;
+        else if (fill != 0)
+            results[i] = fill * 0x0101010101010101;
     });
     for_each_lane(active, [&](uint32_t i) { lanes[i].value = results[i]; });
 }
@@ -267,7 +269,7 @@ int source_lane(const Exchange (&lanes)[32], uint32_t active, uint32_t lane) {
     return static_cast<int>(base + static_cast<uint32_t>(source.lane));
 }
 
-void exchange(Exchange (&lanes)[32], uint32_t active) {
+void exchange(Exchange (&lanes)[32], uint32_t active, uint8_t fill) {
     switch (lanes[std::countr_zero(active)].operation) {
     case SimdOperation::sum:
     case SimdOperation::product:
@@ -292,7 +294,7 @@ void exchange(Exchange (&lanes)[32], uint32_t active) {
     case SimdOperation::matrix_multiply_accumulate:
         return multiply_accumulate(lanes, active);
     default:
-        return shuffle(lanes, active);
+        return shuffle(lanes, active, fill);
     }
 }
 

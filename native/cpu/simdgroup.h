@@ -63,8 +63,9 @@ struct Exchange {
 };
 
 // Performs the operation of the lanes in `active` (not 0), which all join the first of them.
-// A source lane out of range or inactive gives the lane its own value.
-void exchange(Exchange (&lanes)[32], uint32_t active);
+// A source lane out of range or inactive gives the lane its own value; with `fill`, which is for
+// checked runs that look whether it matters, an inactive one gives bytes of that.
+void exchange(Exchange (&lanes)[32], uint32_t active, uint8_t fill);
 
 // The lane whose value a shuffle gives to `lane`; -1 where there is none, or it is no shuffle.
 int source_lane(const Exchange (&lanes)[32], uint32_t active, uint32_t lane);

@@ -260,7 +260,7 @@ int Threadgroup::perform(uint32_t group) {
     if (kernel_.checks != nullptr)
         kernel_.checks->lanes_meet(group, lanes, active, contexts_[group * kLanes].lanes,
                                    sites_[group * kLanes + first]);
-    cpu::exchange(lanes, active);
+    cpu::exchange(lanes, active, kernel_.fill);
     groups_[group].exchanging &= ~active;
     groups_[group].ready |= active;
     return static_cast<int>(group * kLanes + schedule_.pick(active));

@@ -34,7 +34,8 @@ struct Kernel {
     Checks* checks = nullptr; // of instrumented code
     Log* log = nullptr;       // of the launch
     uint64_t schedule = 0;    // see Schedule
-    uint8_t fill = 0; // what threadgroup memory, and private arrays under checks, hold at first
+    // What threadgroup memory, and private arrays under checks, hold at first; see exchange(), too.
+    uint8_t fill = 0;
 };
 
 // Why a launch failed: a barrier that only some threads of a threadgroup reached, or a signal.

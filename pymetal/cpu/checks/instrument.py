@@ -207,8 +207,13 @@ class _Pass:
             scalar=scalar.text,
         )
         address = i.operands[operand]
-        bits = self._bits(value, out) if value is not None and not atomic else None
+        bits = self._bits(value, out) if value is not None and not atomic else []
         i.operands[operand] = self._checked(address, found, site, size, align, bits, out)
+        if bits and scalar.text == "bfloat" and scalar is type_:
+            # LLVM would pass it through float, which changes signalling NaNs.
+            narrow = Instruction("trunc", self.function.fresh("stored"), IntegerType(16), [bits[0]])
+            out.append(narrow)
+            i.operands[0] = narrow.result
         if not atomic:
             i.align = min(align, unit) if isinstance(type_, VectorType) else 1
 
@@ -219,7 +224,7 @@ class _Pass:
         site: Value,
         size: int,
         align: int,
-        bits: Value | None,
+        bits: list[Value],
         out: list[Instruction],
     ) -> Value:
         base = found.base or address
@@ -232,28 +237,40 @@ class _Pass:
             check = call(
                 name, PTR, "pymetal_check_private", [address, base, found.shadow, site, bytes_]
             )
-        elif bits is not None:
-            check = call(name, PTR, "pymetal_check_store", [address, base, site, bytes_, bits])
+        elif bits:
+            check = call(name, PTR, "pymetal_check_store", [address, base, site, bytes_, *bits])
         else:
             check = call(name, PTR, "pymetal_check", [address, base, site, bytes_])
         out.append(check)
         return check.result
 
-    def _bits(self, value: Value, out: list[Instruction]) -> Value | None:
-        """A scalar as i64, zero-extended."""
+    def _bits(self, value: Value, out: list[Instruction]) -> list[Value]:
+        """A scalar or vector of up to 16 bytes as two i64, the lower first; else nothing."""
         type_ = value.type
-        if isinstance(type_, FloatType):
-            bits = 8 * self.layout.size(type_)
-            cast = Instruction("bitcast", self.function.fresh("bits"), IntegerType(bits), [value])
-            out.append(cast)
-            value, type_ = cast.result, cast.type
-        if not isinstance(type_, IntegerType) or type_.bits > 64:
-            return None
-        if type_.bits == 64:
-            return value
-        wide = Instruction("zext", self.function.fresh("wide"), I64, [value])
-        out.append(wide)
-        return wide.result
+
+        def add(opcode: str, to: Type, *operands: Value) -> Value:
+            made = Instruction(opcode, self.function.fresh("bits"), to, list(operands))
+            out.append(made)
+            return made.result
+
+        if isinstance(type_, VectorType):
+            bits = 8 * self.layout.size(type_.element) * type_.count
+            if bits > 128 or type_.element.text == "i1" or type_.element == PTR:
+                return []
+            value = add("bitcast", IntegerType(bits), value)
+        elif isinstance(type_, FloatType):
+            value = add("bitcast", IntegerType(8 * self.layout.size(type_)), value)
+        type_ = value.type
+        if not isinstance(type_, IntegerType) or type_.bits > 128:
+            return []
+        zero = integer(I64, 0)
+        if type_.bits <= 64:
+            return [value if type_.bits == 64 else add("zext", I64, value), zero]
+        wide = IntegerType(128)
+        if type_.bits < 128:
+            value = add("zext", wide, value)
+        high = add("lshr", wide, value, integer(wide, 64))
+        return [add("trunc", I64, value), add("trunc", I64, high)]
 
     def _call(self, i: Instruction, out: list[Instruction]) -> None:
         name = i.callee
@@ -279,7 +296,7 @@ class _Pass:
                 )
                 address = i.operands[operand]
                 i.operands[operand] = self._checked(
-                    address, found, site, int(size.literal), 1, None, out
+                    address, found, site, int(size.literal), 1, [], out
                 )
             if i.call is not None:
                 i.call.argument_attributes = [

@@ -25,8 +25,8 @@ from pymetal.sanitizer import CheckWarning, Party, Report
 from pymetal.source import Source
 
 _LENGTH = struct.Struct("<I")
-# Bytes that threadgroup memory and private arrays are full of, beside zero, to see whether reading
-# them matters: as floats they are large numbers and NaNs.
+# Bytes that threadgroup memory and private arrays are full of, beside zero, and that absent lanes
+# give, to see whether reading them matters: as floats they are large numbers and NaNs.
 FILLS = (0x7F, 0xFF)
 
 
@@ -57,7 +57,10 @@ class CheckedPipeline:
         self._native = self._compiled.load()
         self._source = source
         self._texts: dict[str, list[str]] = {}
-        self._shares = any(s.space in (VARIABLE, ARGUMENT, STACK) and s.reads for s in self._sites)
+        # Whether it may read what nobody wrote, or lanes that are not there.
+        self._guesses = bool(self._barriers) or any(
+            s.space in (VARIABLE, ARGUMENT, STACK) and s.reads for s in self._sites
+        )
         self._atomic = {s.index for s in self._sites if s.space == BUFFER and s.atomic}
         self._unknown = any(
             s.space not in (BUFFER, ARGUMENT, VARIABLE, STACK) and s.size_bytes for s in self._sites
@@ -81,7 +84,7 @@ class CheckedPipeline:
             is returned.
         """
         run = _Run(self, bindings, grid, threadgroup)
-        written = [b.array for b in bindings if b.written] if self._shares else []
+        written = [b.array for b in bindings if b.written] if self._guesses else []
         before = [array.copy() for array in written]
         checks, fault = self._run(run, threadgroup_memory, outputs, timeout)
         every = checks.reports
@@ -103,7 +106,8 @@ class CheckedPipeline:
             reports.append(run.barrier(fault))
         else:
             reports += run.unwritten(checks, outputs)
-        reports.sort(key=lambda report: report.severity != "error")
+        # What another thread was to write without an order is unwritten, too: first the reason.
+        reports.sort(key=lambda r: (r.severity != "error", r.kind == "uninitialised"))
         errors = sum(report.severity == "error" for report in reports)
         if errors:
             raise fault_of(self.name, reports)
@@ -179,6 +183,11 @@ class CheckedPipeline:
     def name(self) -> str:
         return self._compiled.function.name
 
+    @property
+    def buffers(self) -> tuple[int, ...]:
+        """The indices of the buffers that it reads or writes."""
+        return self._compiled.buffers
+
     def source_line(self, place: Place) -> tuple[str, str]:
         """The file that diagnostics name, and the line's text."""
         if place.file == "" and self._source is None:
@@ -192,8 +201,10 @@ class CheckedPipeline:
 
 
 def _may_be_harmless(found: _native.CheckReport) -> bool:
-    """Whether it is a read of threadgroup or private memory that nobody wrote: many kernels let
-    every lane read, and use what the lanes that matter got."""
+    """Whether it is a read of threadgroup or private memory that nobody wrote, or of a lane that
+    is not there: many kernels let every lane read, and use what the lanes that matter got."""
+    if found.kind == "inactive":
+        return True
     return found.kind == "uninitialised" and found.space in (VARIABLE, ARGUMENT, STACK)
 
 

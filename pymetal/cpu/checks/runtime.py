@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DECLARATIONS = """
 declare ptr @pymetal_check(ptr, ptr, i32, i64) nounwind
-declare ptr @pymetal_check_store(ptr, ptr, i32, i64, i64) nounwind
+declare ptr @pymetal_check_store(ptr, ptr, i32, i64, i64, i64) nounwind
 declare ptr @pymetal_check_private(ptr, ptr, ptr, i32, i64) nounwind
 declare i64 @pymetal_check_limit(i32) nounwind
 declare i8 @pymetal_check_fill() nounwind
