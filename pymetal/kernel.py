@@ -401,7 +401,10 @@ class Kernel(_native.Calls):
             bind(self.function, argument, value, self._limits.max_buffer_bytes)
             for argument, value in zip(self._arguments, values, strict=True)
         ]
-        error: Exception = self._pipeline.fault(fault, bindings, timeout)  # type: ignore[attr-defined]
+        pipeline: Any = self._pipeline
+        error: Exception = pipeline.fault(
+            fault, bindings, {}, bound.grid, bound.threadgroup, timeout
+        )
         return error
 
     def _note(self, note: str) -> None:

@@ -118,6 +118,31 @@ def test_a_wild_write_is_a_fault_and_the_next_launch_works(library, name: str) -
         assert works(kernel)
 
 
+def test_a_fault_names_the_line(library) -> None:
+    line = 1 + SOURCE.split("\n").index("    out[offset + i] = tile[(t + 1) % 64];")
+    kernel = library.wild_after_barrier
+    for _ in range(2):  # the second call is a warm one
+        with pytest.raises(pymetal.KernelFault) as caught:
+            kernel(np.zeros(64, np.float32), FAR, grid=64, threadgroup=64)
+        assert (caught.value.file, caught.value.line) == ("<source>", line)
+        shown = str(caught.value).split("\n")
+        assert f"<source>:{line}:21: write of element {FAR}" in shown[2]
+        assert shown[3] == "    out[offset + i] = tile[(t + 1) % 64];"
+        assert shown[4].index("^") == caught.value.column - 1
+        assert "run it with check=True" not in str(caught.value)
+
+
+def test_a_fault_without_lines_says_how_to_see_more(library, tmp_path) -> None:
+    from pymetal import msl
+    from pymetal.source import CompileOptions, Source
+
+    compiled = msl.compile_source(Source(SOURCE), CompileOptions(), ("wild_write",))
+    kernel = pymetal.load(compiled, device="cpu").wild_write
+    with pytest.raises(pymetal.KernelFault, match="run it with check=True") as caught:
+        kernel(np.zeros(64, np.float32), FAR, grid=64, threadgroup=64)
+    assert not hasattr(caught.value, "line")
+
+
 def test_a_fault_names_the_nearest_argument(library) -> None:
     out, data = pymetal.zeros(64), pymetal.zeros(64)
     with pytest.raises(pymetal.KernelFault, match=r"nearest to buffer\(\d\) '(in|out)'") as caught:

@@ -270,10 +270,19 @@ class CpuPipeline:
         return self._for(grid, threadgroup), self._buffers
 
     def fault(
-        self, fault: _native.Fault, bindings: Sequence[Binding], timeout: float | None
+        self,
+        fault: _native.Fault,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+        timeout: float | None,
     ) -> KernelFault:
-        """The error of a launch by `route` that failed."""
-        return kernel_fault(self.function.name, fault, bindings, timeout)
+        """The error of a launch that failed."""
+        from pymetal.cpu.checks.culprit import name_line
+
+        error = kernel_fault(self.function.name, fault, bindings, timeout)
+        return name_line(error, self.checked, bindings, threadgroup_memory, grid, threadgroup)
 
     def launch(
         self,
@@ -295,7 +304,7 @@ class CpuPipeline:
             timeout,
         )
         if fault is not None:
-            raise kernel_fault(self.function.name, fault, bindings, timeout)
+            raise self.fault(fault, bindings, threadgroup_memory, grid, threadgroup, timeout)
 
 
 def _engine() -> str:

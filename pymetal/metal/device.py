@@ -360,6 +360,9 @@ class MetalPipeline:
         self,
         failure: _native.MetalFailure,
         bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
         timeout: float | None,
     ) -> Error:
         """The error of a launch by `launch_all` that failed."""

@@ -165,6 +165,23 @@ class CheckedPipeline:
         where = self._sites[site].place
         return run.party(thread, group, "wrote it", where.line), where
 
+    def look(
+        self,
+        bindings: Sequence[Binding],
+        threadgroup_memory: Mapping[int, int],
+        grid: Size,
+        threadgroup: Size,
+        timeout: float,
+    ) -> list[Report]:
+        """What a run on copies of the arrays finds, until it ends in whatever way."""
+        copies = [replace(b, array=b.array.copy()) for b in bindings]
+        run = _Run(self, copies, grid, threadgroup)
+        checks, fault = self._run(run, threadgroup_memory, (), timeout)
+        reports = [run.report(found) for found in checks.reports]
+        if fault is not None and fault.kind == "barrier":
+            reports.append(run.barrier(fault))
+        return reports
+
     def report(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
         """A report of this kernel, with the text of the line."""
         file, text = self.source_line(place) if place.line else ("", "")
