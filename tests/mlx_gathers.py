@@ -75,7 +75,8 @@ def masked_gemv(name: str, out_mask: str, operand_mask: str) -> Case:
         buffers = {
             0: matrix, 1: x, 3: np.zeros(n, x.dtype), 4: np.int32([k]), 5: np.int32([n]),
             6: np.int32([k]), 9: np.int32([1]), 10: np.int32([1]), 11: none, 12: none,
-            20: outputs, 21: matrix_mask, 22: vector_mask, 23: strides, 24: none,
+            20: outputs, 21: matrix_mask, 22: vector_mask, 23: strides,
+            24: np.int64([0, 0, 0]),  # of each mask, between batches
         }  # fmt: skip
         # Masks are rounded to the type before they multiply, up to twice and three wide.
         atol = 16 * products(x.dtype, k)
