@@ -1,6 +1,6 @@
 """Run by `meson dist`: puts Apple's metal-cpp headers into the sdist, which then builds offline.
 
-    dist_metal_cpp.py [FOLDER]      the headers; default: what `meson subprojects download` fetched
+dist_metal_cpp.py [FOLDER]      the headers; default: what `meson subprojects download` fetched
 """
 
 from __future__ import annotations
