@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
-from pymetal.air import constants, recursion, threadgroup
+from pymetal.air import constants, pointers, recursion, threadgroup
 from pymetal.air.function import Function
 from pymetal.air.intrinsics import is_known
 from pymetal.air.llvm_module import parse_assembly
@@ -178,7 +178,7 @@ def _define_variable(text: str, symbol: str, value: str | None) -> str:
 
 def _inline(text: str, function: Function) -> str:
     """Evaluate static initialisers and inline everything; only @canon is left."""
-    parsed = _parse(text, function)
+    parsed = _parse(pointers.dispatch(text), function)
     for f in parsed.functions:
         if not f.is_declaration and f.name != NAME and not f.name.startswith("pymetal.enabled."):
             f.linkage = "internal"

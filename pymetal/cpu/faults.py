@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from pymetal import _native
+from pymetal.air import pointers
 from pymetal.air.recursion import FAULT_ADDRESS, MOST_CALLS_DEEP
 from pymetal.devices import Binding
 from pymetal.errors import KernelFault
@@ -50,6 +51,10 @@ def kernel_fault(
         return KernelFault(
             f"{name}: a function called itself more than {MOST_CALLS_DEEP} deep\n  {where}",
             **facts,
+        )
+    if fault.address == pointers.FAULT_ADDRESS:
+        return KernelFault(
+            f"{name}: a call through a pointer that points to no function\n  {where}", **facts
         )
     if not fault.address and not fault.access:
         return KernelFault(
