@@ -28,8 +28,8 @@ def watch(
 ) -> None:
     """Run a kernel again whenever its file, its headers or its .npy inputs are saved.
 
-    Shows the error or the result, the difference to the last result, and the time. Ctrl-C ends
-    it. With --json, each run is one line.
+    Shows the error or the result, the difference to the last result, and the
+    time. Ctrl-C ends it. With --json, each run is one line.
     """
     with suppress(KeyboardInterrupt):
         _Watch(call, against, roundings, as_json).run()
