@@ -9,7 +9,7 @@ from typing import Any
 
 from pymetal.air.function import Argument, Function
 from pymetal.errors import ArgumentError
-from pymetal.shown import shown
+from pymetal.shown import counted, shown
 
 _MISSING = object()
 
@@ -46,7 +46,7 @@ def in_declared_order(
     if len(values) > len(positional) or (len(values) < len(positional) and not named):
         names = ", ".join(a.name for a in positional) or "none"
         raise ArgumentError(
-            f"{function.name} takes {_count(len(positional))} ({names}), got "
+            f"{function.name} takes {counted(len(positional), 'value')} ({names}), got "
             f"{len(values) + len(named)}{signature}"
         )
     given = {a.name: value for a, value in zip(positional, values, strict=False)}
@@ -117,7 +117,3 @@ def _unknown(
         hint = f"; did you mean '{close[0]}'?" if close else ""
         why = f"there is no argument '{name}'{hint}"
     return ArgumentError(f"{function.name}: {why}{signature}", argument=name)
-
-
-def _count(number: int) -> str:
-    return f"{number} value" if number == 1 else f"{number} values"

@@ -15,6 +15,7 @@ from pymetal.devices import device as pick_device
 from pymetal.errors import CompileError, Diagnostic, Error, FunctionNotFoundError
 from pymetal.library import read_source
 from pymetal.sanitizer import Report
+from pymetal.shown import counted
 from pymetal.source import CompileOptions, Source
 
 
@@ -107,16 +108,17 @@ class CheckResult:
         kernels = [kernel for file in self.files for kernel in file.kernels]
         failed = sum(not kernel.ok for kernel in kernels) + sum(bool(f.error) for f in self.files)
         lines.append(
-            f"{len(self.files)} files, {len(kernels)} kernels on {self.device}: "
-            f"{f'{failed} failed' if failed else 'all accepted'}"
+            f"{counted(len(self.files), 'file')}, {counted(len(kernels), 'kernel')} "
+            f"on {self.device}: {f'{failed} failed' if failed else 'all accepted'}"
         )
         if self.launched:
             runs = [run for kernel in kernels for run in kernel.launches]
             bad = sum(not run.ok for run in runs)
             unrun = sum(not kernel.launches for kernel in kernels)
             lines.append(
-                f"{len(runs)} checked runs: {f'{bad} failed' if bad else 'nothing found'}"
-                + (f"; {unrun} kernels not run" if unrun else "")
+                f"{counted(len(runs), 'checked run')}: "
+                f"{f'{bad} failed' if bad else 'nothing found'}"
+                + (f"; {counted(unrun, 'kernel')} not run" if unrun else "")
             )
         return "\n".join(lines)
 

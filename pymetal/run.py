@@ -21,6 +21,7 @@ from pymetal.kernel import Kernel
 from pymetal.library import Constants
 from pymetal.loading import library_by_name
 from pymetal.results import output
+from pymetal.shown import counted
 
 NOTHING: nullcontext[None] = nullcontext()
 
@@ -185,6 +186,5 @@ def in_declared_order(
 
 
 def _count(arguments: Sequence[Argument], noun: str) -> str:
-    plural = noun if len(arguments) == 1 else f"{noun}s"
     names = f" ({', '.join(a.name for a in arguments)})" if arguments else ""
-    return f"{len(arguments) or 'no'} {plural}{names}"
+    return f"{counted(len(arguments), noun)}{names}" if arguments else f"no {noun}s"

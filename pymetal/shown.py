@@ -1,4 +1,4 @@
-"""Values as errors show them: short, whatever they are."""
+"""Values as messages show them: short, whatever they are."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ class _Shown(reprlib.Repr):
 
 
 shown = _Shown().repr
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 kernel`, `2 kernels`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

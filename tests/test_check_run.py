@@ -50,7 +50,7 @@ def test_a_right_kernel_is_run_and_nothing_found(write, capsys):
     code, out, _ = command(capsys, "check", "--run", path)
     assert code == 0, out
     assert "run as line 1 says: nothing found" in out
-    assert out.splitlines()[-1] == "1 checked runs: nothing found"
+    assert out.splitlines()[-1] == "1 checked run: nothing found"
 
 
 def test_what_is_found_fails_the_command_and_goes_to_sarif(write, tmp_path, capsys):
@@ -75,7 +75,7 @@ def test_one_comment_may_launch_several_kernels_over_several_lines(write, capsys
     kernels = [RIGHT.replace("NAME", name) for name in ("a", "a2", "b", "c")]
     code, out, _ = command(capsys, "check", "--run", write(launch + "".join(kernels)))
     assert code == 0, out
-    assert "3 checked runs: nothing found; 1 kernels not run" in out
+    assert "3 checked runs: nothing found; 1 kernel not run" in out
     assert out.count("not run: no `// launch:` comment names it") == 1
 
 

@@ -34,7 +34,7 @@ def new(
     paths = {template: folder / path.format(name=name) for template, path in FILES.items()}
     present = [str(path) for path in paths.values() if path.exists()]
     if present and not force:
-        raise ArgumentError(f"{', '.join(present)} exists already; --force overwrites")
+        raise ArgumentError(f"there already: {', '.join(present)}; --force overwrites")
     texts = {
         path: Template((templates / template).read_text(encoding="utf-8")).substitute(name=name)
         for template, path in paths.items()

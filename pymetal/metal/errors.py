@@ -16,6 +16,7 @@ from pymetal.errors import (
     UnsupportedError,
 )
 from pymetal.metal.diagnostics import parse
+from pymetal.shown import counted
 
 _STAGES: dict[str, type[Error]] = {
     "device": DeviceError,
@@ -66,7 +67,7 @@ def error_of(failure: MetalFailure, subject: str = "") -> Error:
     if stage == "compile":
         diagnostics = parse(text, subject)
         count = sum(d.severity == "error" for d in diagnostics)
-        summary = f"{count} error{'s' if count != 1 else ''}" if count else f"Metal says: {said}"
+        summary = counted(count, "error") if count else f"Metal says: {said}"
         error: Error = CompileError(f"{lead}{summary}", diagnostics)
         error.__dict__.update(facts)
         return error

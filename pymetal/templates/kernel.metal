@@ -1,7 +1,7 @@
 // What $name computes, in a sentence.
 //
-// function  grid, in threads  threadgroup
-// $name     (n, 1, 1)         any, such as (256, 1, 1)
+// grid         (n, 1, 1) threads
+// threadgroup  any, such as (256, 1, 1)
 //
 // buffer  name   type                 shape  access
 // 0       out    device float*        (n,)   write
