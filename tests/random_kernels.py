@@ -4,6 +4,8 @@ Every kernel reads two buffers and writes what its variables came to, a thread t
 Nothing in it is undefined or depends on timing: signed arithmetic is done unsigned, barriers stand
 where all threads pass, threadgroup memory is written by its owner between barriers. Shuffles may
 name lanes that are not active: on the software device such a lane keeps its own value.
+
+Seeds from `WIDER` on have more types, and atomics.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ SHAPES = [
 
 _UNSIGNED = ("uint", "ushort", "uchar", "ulong")
 _TYPES = ("uint", "uint", "int", "float", "float", "half", "ushort", "uchar", "ulong", "short")
+_WIDER_TYPES = (*_TYPES, "long", "long", "char", "bfloat", "bfloat", "bool")
+WIDER = 1_000_000
+_ATOMICS = ("add", "max", "min", "xor", "or", "and", "sub")  # one for each counter
 _SIMD_TYPES = ("uint", "int", "float", "half", "ushort", "short")
 
 
@@ -46,20 +51,28 @@ class RandomKernel:
         self.uniform = True  # whether all threads of the threadgroup are here
         self.simd = self.random.random() < 0.6
         self.barriers = self.random.random() < 0.4
+        self.wider = seed >= WIDER
+        self.types = _WIDER_TYPES if self.wider else _TYPES
         self.size = size
         self.text = self._make()
 
     def _make(self) -> str:
-        for type_ in (*self.random.sample(_TYPES, 4), "uint", "float"):
+        for type_ in (*self.random.sample(self.types, 4), "uint", "float"):
             self._declare(type_, self._expression(type_, 1))
         for _ in range(self.random.randint(self.size // 2, self.size)):
             self._statement()
         for name, type_ in self.variables:
-            if type_ in ("float", "half"):
+            if type_ in ("float", "half", "bfloat"):
                 # NaNs have many bits; all count as one.
                 self._line(f"result = result * 31u + (isnan({name}) ? 7u : hash({name}));")
             else:
                 self._line(f"result = result * 31u + uint({name});")
+        if self.wider and self.barriers:
+            self._line("threadgroup_barrier(mem_flags::mem_threadgroup);")
+            for k in range(len(_ATOMICS)):
+                value = f"atomic_load_explicit(&counters[{k}], memory_order_relaxed)"
+                self._line(f"result = result * 31u + {value};")
+        counters = f"threadgroup atomic_uint counters[{len(_ATOMICS)}];" if self.wider else ""
         body = "\n".join(self.lines)
         return f"""
 kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[buffer(1)]],
@@ -69,7 +82,7 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
     uint index [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
     uint sg [[simdgroup_index_in_threadgroup]])
 {{
-    threadgroup uint shared[256];
+    threadgroup uint shared[256]; {counters}
     uint place = (gid.z * grid.y + gid.y) * grid.x + gid.x;
     uint result = 1;
     uint cells[8];
@@ -102,6 +115,8 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         if self.barriers and self.uniform and self.depth < 3:
             choices += [self._exchange]
         choices += [self._array, self._vector]
+        if self.wider:
+            choices += [self._atomic] * (2 if self.barriers else 0)
         if self.loops:
             choices += [self._jump]
         if self.depth > 1 and not self.barriers and self.random.random() < 0.15:
@@ -233,6 +248,12 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
             )
         self._line(f"{name} = {target}({operation});")
 
+    def _atomic(self) -> None:
+        k = self.random.randrange(len(_ATOMICS))
+        value = self._expression("uint", 1)
+        place = f"&counters[{k}]"
+        self._line(f"atomic_fetch_{_ATOMICS[k]}_explicit({place}, {value}, memory_order_relaxed);")
+
     def _exchange(self) -> None:
         name, _ = self.random.choice([v for v in self.variables if v[1] == "uint"])
         step = self.random.randint(1, 40)
@@ -259,14 +280,21 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
             return self._leaf(type_)
         if type_ == "float":
             return self._float(depth)
+        if type_ == "bool":
+            return self._condition()
+        if type_ == "bfloat":
+            a, b = (self._expression("bfloat", depth - 1) for _ in range(2))
+            return f"bfloat({a} {self.random.choice('+-*')} {b})"
         if type_ == "half":
             a, b = (self._expression("half", depth - 1) for _ in range(2))
             return f"half({a} {self.random.choice('+-*')} {b})"
-        if type_ in ("int", "short"):
+        if type_ in ("int", "short", "long", "char"):
             operator = self.random.choice(["/", "%", ">>", "min", "max", "cast"])
             a, b = (self._expression(type_, depth - 1) for _ in range(2))
             if operator in ("min", "max"):
                 return f"{operator}({type_}({a}), {type_}({b}))"
+            if operator == "cast" and type_ == "long":
+                return f"long({self._expression('ulong', depth - 1)})"
             if operator == "cast":
                 return f"{type_}({self._expression('uint', depth - 1)})"
             if operator == ">>":
@@ -317,6 +345,8 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         if type_ == "float":
             number = f"{self.random.choice([0.5, -1.25, 3.0, 100.0])}f"
             return self.random.choice([number, "f[place & 63u]", "f[lane]", "f[gid.x % 60u]"])
+        if type_ in ("bfloat", "bool"):
+            return f"{type_}({self.random.choice(['1.5f', 'f[place & 63u]', 'lane'])})"
         if type_ == "half":
             return self.random.choice(["half(1.5f)", "half(f[place & 63u])", "half(lane)"])
         number = f"{type_}({self.random.randint(0, 200)})"
@@ -335,5 +365,6 @@ static uint dot2(uint2 v) {{ return v.x * v.y; }}
 static float dot2(float2 v) {{ return v.x * v.y; }}
 static uint hash(float x) {{ return as_type<uint>(x == 0.0f ? 0.0f : x); }}
 static uint hash(half x) {{ return uint(as_type<ushort>(x == half(0) ? half(0) : x)); }}
+static uint hash(bfloat x) {{ return uint(as_type<ushort>(x == bfloat(0) ? bfloat(0) : x)); }}
 {kernels}
 """
