@@ -21,9 +21,9 @@ using Site = std::tuple<uint32_t, uint32_t, uint64_t, uint32_t, uint32_t, bool, 
 // (address, bytes, whether it is an output)
 using Buffer = std::tuple<uintptr_t, uint64_t, bool>;
 
-constexpr const char* kKinds[] = {"bounds",    "race",       "uninitialised", "misaligned",
-                                  "shift",     "conversion", "inactive",      "divergent_simdgroup",
-                                  "not_finite"};
+constexpr const char* kKinds[] = {
+    "bounds",     "race",     "uninitialised",       "misaligned", "shift",
+    "conversion", "inactive", "divergent_simdgroup", "not_finite", "rewritten"};
 
 void make(Checks* self, const std::vector<Site>& sites) {
     std::vector<CheckSite> all;

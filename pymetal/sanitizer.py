@@ -24,6 +24,7 @@ KINDS = {
     "conversion": "A conversion to an integer type that cannot hold the value.",
     "not-finite": "A NaN or infinity made of finite values.",
     "never-written": "Output elements that no thread wrote.",
+    "several-writers": "Output elements that one thread wrote, nobody read and another overwrote.",
     "order-dependent": "Results that depend on the order in which threads run.",
 }
 

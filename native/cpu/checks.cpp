@@ -196,14 +196,18 @@ CheckReport Checks::found(CheckReport::Kind kind, const Access& where) const {
     return report;
 }
 
-void Checks::race(const Access& where, uint64_t stamp, uint32_t other, bool wrote) {
-    CheckReport report = found(CheckReport::Kind::race, where);
+CheckReport Checks::with_other(CheckReport report, uint64_t stamp, uint32_t other,
+                               bool wrote) const {
     report.has_other = true;
     report.other_wrote = wrote;
     report.other_thread = other;
     report.other_threadgroup = threadgroup_at(Stamp::time(stamp));
     report.other_site = wrote ? static_cast<int64_t>(Stamp::site(stamp)) : -1;
-    this->report(report);
+    return report;
+}
+
+void Checks::race(const Access& where, uint64_t stamp, uint32_t other, bool wrote) {
+    report(with_other(found(CheckReport::Kind::race, where), stamp, other, wrote));
 }
 
 void Checks::touch(Cell& cell, const CheckSite& s, bool device, bool undefined, const Access& where,
@@ -220,16 +224,24 @@ void Checks::touch(Cell& cell, const CheckSite& s, bool device, bool undefined, 
     if (s.reads && undefined && !Stamp::there(cell.write))
         report(found(CheckReport::Kind::uninitialised, where));
     const uint64_t write = cell.write;
-    if (Stamp::there(write) && !(s.atomic && Stamp::atomic(write)) &&
-        !in_order(Stamp::time(write), Stamp::thread(write), self, device)) {
+    if (Stamp::there(write) && !(s.atomic && Stamp::atomic(write))) {
         // Two threads that store the same make no difference.
-        const bool same = s.writes && !s.reads && where.has_value &&
-                          std::memcmp(memory, &where.value, std::min<uint32_t>(unit, 8)) == 0;
-        if (!same)
-            race(where, write, Stamp::thread(write), true);
-    } else if (Stamp::there(write) && !s.atomic && Stamp::atomic(write) && Stamp::many(write) &&
-               Stamp::time(write) >= fence)
-        race(where, write, Stamp::thread(write), true);
+        const auto same = [&] {
+            return s.writes && !s.reads && where.has_value &&
+                   std::memcmp(memory, &where.value, std::min<uint32_t>(unit, 8)) == 0;
+        };
+        const uint32_t other = Stamp::thread(write);
+        if (!in_order(Stamp::time(write), other, self, device)) {
+            if (!same())
+                race(where, write, other, true);
+        } else if (!s.atomic && Stamp::atomic(write) && Stamp::many(write) &&
+                   Stamp::time(write) >= fence)
+            race(where, write, other, true);
+        else if (device && undefined && s.writes && other != self && !Stamp::atomic(write) &&
+                 !(Stamp::there(cell.read) && Stamp::time(cell.read) >= Stamp::time(write)) &&
+                 !same())
+            report(with_other(found(CheckReport::Kind::rewritten, where), write, other, true));
+    }
     const uint64_t read = cell.read;
     if (s.writes && Stamp::there(read) && !(s.atomic && Stamp::atomic(read))) {
         const uint64_t time = Stamp::time(read);

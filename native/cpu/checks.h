@@ -55,6 +55,8 @@ struct CheckReport {
         inactive,
         divergent_simdgroup,
         not_finite,
+        rewritten, // an output element, with another value, by another thread; nobody read the
+                   // first
     };
     Kind kind;
     uint32_t site;
@@ -148,6 +150,7 @@ class Checks {
     void touch(Cell& cell, const CheckSite& s, bool device, bool undefined, const Access& where,
                const char* memory, uint32_t unit);
     CheckReport found(CheckReport::Kind kind, const Access& where) const;
+    CheckReport with_other(CheckReport report, uint64_t stamp, uint32_t other, bool wrote) const;
     void race(const Access& where, uint64_t stamp, uint32_t other, bool wrote);
     bool in_order(uint64_t time, uint32_t other, uint32_t self, bool device) const;
     uint64_t threadgroup_at(uint64_t time) const;

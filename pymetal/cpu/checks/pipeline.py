@@ -88,7 +88,9 @@ class CheckedPipeline:
         before = [array.copy() for array in written]
         checks, fault = self._run(run, threadgroup_memory, outputs, timeout)
         every = checks.reports
-        if fault is None and every and all(map(_may_be_harmless, every)):
+        doubtful = [found for found in every if _may_be_harmless(found)]
+        certain = [found for found in every if found.kind != "rewritten"]
+        if fault is None and doubtful and len(certain) == len(doubtful):
             after = [array.copy() for array in written]
             same = True
             for fill in FILLS:
@@ -96,7 +98,8 @@ class CheckedPipeline:
                 self._run(run, threadgroup_memory, outputs, timeout, fill=fill)
                 same = same and all(map(_equal, written, after))
             _put(written, after)
-            every = [] if same else every
+            if same:
+                every = [found for found in every if not _may_be_harmless(found)]
         reports = [run.report(found) for found in every]
         if fault is not None:
             if fault.kind != "barrier":
@@ -342,6 +345,17 @@ class _Run:
         if found.other_site >= 0 and found.other_wrote:
             line = self.pipeline._sites[found.other_site].place.line
         other = "wrote it" if found.other_wrote else "read it"
+        if kind == "rewritten":
+            return self._make(
+                "several-writers",
+                f"{did} of element {element} of {noun}, where another thread wrote another value "
+                "that nobody read",
+                site.place,
+                severity="warning",
+                second=self.party(found.other_thread, found.other_threadgroup, other, line),
+                value=self._value(found, site),
+                **facts,
+            )
         across = found.threadgroup != found.other_threadgroup
         why = "threadgroups run in any order" if across else "no barrier orders the two"
         return self._make(
