@@ -76,7 +76,8 @@ def _throughput(axes: Any, report: PerfReport, counts: bool) -> None:
     sizes = sorted({size for points in report.timings.values() for size in points})
     if len(sizes) <= 12:
         axes.set_xticks(sizes, [str(size) for size in sizes])
-        axes.minorticks_off()
+        axes.set_xticks([], minor=True)
+    _plain_numbers(axes.yaxis)
     axes.set_xlabel(report.size_name)
     axes.set_ylabel("GFLOP/s" if counts else "GB/s")
     axes.grid(alpha=0.3)
@@ -138,9 +139,20 @@ def _roofline(axes: Any, report: PerfReport) -> None:
             )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _plain_numbers(axes.xaxis)
+    _plain_numbers(axes.yaxis)
     axes.margins(y=0.1)
     axes.set_xlabel("operations a byte (FLOP/B)")
     axes.set_ylabel("GFLOP/s")
     axes.set_title("roofline")
     axes.grid(alpha=0.3)
     axes.legend()
+
+
+def _plain_numbers(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2, 5, 10, …, written as such."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
