@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from canonical_launch import launch
-from test_canonical import make, run
+from canonical_module import make, run
 
 from pymetal.errors import UnsupportedError
 
