@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
-from pymetal.air import constants, pointers, recursion, threadgroup
+from pymetal.air import constants, pointers, recursion, signatures, threadgroup
 from pymetal.air.function import Function
 from pymetal.air.intrinsics import is_known
 from pymetal.air.llvm_module import parse_assembly
@@ -353,6 +353,9 @@ def _check_symbols(text: str, function: Function) -> tuple[str, ...]:
             f"{function.name}: the software device lacks {', '.join(map(repr, unknown))}",
             feature=unknown[0],
         )
+    wrong = signatures.mistyped(text)
+    if wrong:
+        raise LibraryError(f"{function.name}: '{wrong}' is called with types that it does not have")
     return tuple(n for n in names if n.startswith("air."))
 
 

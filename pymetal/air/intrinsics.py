@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pymetal.air import async_copies
+
 SCALARS = {"f32": "float", "f16": "half", "bf16": "bfloat"} | {
     f"i{bits}": f"i{bits}" for bits in (1, 8, 16, 32, 64)
 }
@@ -116,6 +118,9 @@ class Body:
 
 def definition(signature: Signature) -> tuple[str, list[Signature]] | None:
     """The body of an intrinsic outside the vocabulary and what it calls; None if not known."""
+    copy = async_copies.definition(signature.name, signature.result, signature.parameters)
+    if copy:
+        return copy[0], [Signature(*copy[1])]
     for pattern, build in _RULES:
         match = pattern.fullmatch(signature.name)
         if match:

@@ -43,9 +43,10 @@ _STRIDED = re.compile(
 )
 # An array's memory may start at any of its elements, and a vector cast from it too.
 _VECTOR_ACCESS = re.compile(
-    r"^(\s+(?:%\S+ = load|store) <\d+ x (i8|i16|half|bfloat|i32|float)>[^\n]*?, align )\d+", re.M
+    r"^(\s+(?:%\S+ = load|store) <\d+ x (i8|i16|half|bfloat|i32|float|i64)>[^\n]*?, align )\d+",
+    re.M,
 )
-_ELEMENT_BYTES = {"i8": 1, "i16": 2, "half": 2, "bfloat": 2, "i32": 4, "float": 4}
+_ELEMENT_BYTES = {"i8": 1, "i16": 2, "half": 2, "bfloat": 2, "i32": 4, "float": 4, "i64": 8}
 # Named metadata other than debug information's, comdats, the producer's target.
 _UNNEEDED = re.compile(
     r"^(?:target |source_filename|\$|!(?!\d|llvm\.(?:dbg|module)))[^\n]*\n", re.M
@@ -250,9 +251,15 @@ def define_intrinsics(text: str) -> str:
     text = _DECLARE.sub(take, text)
     while waiting:
         signature = waiting.pop()
-        if signature.name in done:
+        declared = re.search(rf"^declare [^\n]*@{re.escape(signature.name)}\(", text, re.M)
+        if signature.name in done or declared:
             continue
-        found = None if is_known(signature.name) else definition(signature)
+        try:
+            found = None if is_known(signature.name) else definition(signature)
+        except (IndexError, KeyError, ValueError) as error:
+            raise LibraryError(
+                f"'{signature.name}' is declared with types that it does not have"
+            ) from error
         done[signature.name] = found[0] if found else signature.declaration
         waiting += found[1] if found else []
     return _insert(text, "".join(done.values()))

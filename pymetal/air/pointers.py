@@ -12,15 +12,15 @@ import re
 # Below the lowest address that a process may map; not the one of recursion.py.
 FAULT_ADDRESS = 0x1010
 
-_TYPE = r'(?:ptr(?: addrspace\(\d+\))?|<[^<>]*>|\[[^\n]*\]|\{[^{}]*\}|%(?:"[^"]*"|[-\w.$]+)|\w+)'
+TYPE = r'(?:ptr(?: addrspace\(\d+\))?|<[^<>]*>|\[[^\n]*\]|\{[^{}]*\}|%(?:"[^"]*"|[-\w.$]+)|\w+)'
 _NAME = r'"[^"]*"|[-\w.$]+'
 _CALL = re.compile(
     rf"^(?P<head>  (?:%[-\w.$]+ = )?(?:(?:tail|musttail|notail) )?call [^@\n(]*?)"
-    rf"(?P<result>{_TYPE}) (?P<pointer>%[-\w.$]+)\((?P<operands>.*)\)(?P<rest>[^)\n]*)$",
+    rf"(?P<result>{TYPE}) (?P<pointer>%[-\w.$]+)\((?P<operands>.*)\)(?P<rest>[^)\n]*)$",
     re.M,
 )
 _DEFINITION = re.compile(
-    rf"^define [^@\n]*?(?P<result>{_TYPE}) @(?P<name>{_NAME})"
+    rf"^define [^@\n]*?(?P<result>{TYPE}) @(?P<name>{_NAME})"
     r"\((?P<parameters>[^\n]*?)\)[^()\n]*\{$",
     re.M,
 )
@@ -39,7 +39,7 @@ def dispatch(text: str) -> str:
         name = match["name"]
         if re.search(rf"^(?!@llvm\.)[^\n]*@{re.escape(name)}(?![-\w.$(])", text, re.M):
             numbers[name] = len(numbers) + 1
-            key = f"{match['result']} ({', '.join(_types(match['parameters']))})"
+            key = f"{match['result']} ({', '.join(types_of(match['parameters']))})"
             taken.setdefault(key, []).append(name)
     for name, number in numbers.items():
         address = re.compile(rf"@{re.escape(name)}(?![-\w.$(])")
@@ -47,7 +47,7 @@ def dispatch(text: str) -> str:
     chosen: dict[str, str] = {}  # type -> definition
 
     def choose(match: re.Match[str]) -> str:
-        types = _types(match["operands"])
+        types = types_of(match["operands"])
         key = f"{match['result']} ({', '.join(types)})"
         if key not in taken:
             return match[0]
@@ -62,7 +62,7 @@ def dispatch(text: str) -> str:
     return "".join([text[:at], "\n", *chosen.values(), text[at:]])
 
 
-def _types(text: str) -> list[str]:
+def types_of(text: str) -> list[str]:
     """The types of operands or parameters, attributes and values left out."""
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
@@ -70,7 +70,7 @@ def _types(text: str) -> list[str]:
         if c == "," and depth == 0:
             parts.append(text[start:i])
             start = i + 1
-    found = [re.match(_TYPE, part.strip()) for part in (*parts, text[start:])]
+    found = [re.match(TYPE, part.strip()) for part in (*parts, text[start:])]
     return [match[0] for match in found if match]
 
 

@@ -58,6 +58,8 @@ def find(tokens: Tokens) -> list[Problem]:
             problems.append(Problem(i, "'delete' is not supported in Metal"))
         elif word == "extern" and text[i + 1].startswith('"'):
             problems.append(Problem(i, "functions of other languages are not supported in Metal"))
+        elif word in ("asm", "__asm", "__asm__") and _is_air_name(tokens, i):
+            continue
         elif word in _NOT_METAL:
             if before != "operator" and before not in (".", "->"):
                 problems.append(Problem(i, _NOT_METAL[word]))
@@ -66,6 +68,13 @@ def find(tokens: Tokens) -> list[Problem]:
             verb = "are" if feature.endswith("s") else "is"
             problems.append(Problem(i, f"{feature} {verb} not supported", feature))
     return problems
+
+
+def _is_air_name(tokens: Tokens, i: int) -> bool:
+    """`void f(...) __asm("air.name");` declares an AIR function: a name, and no assembly."""
+    text = tokens.text
+    names_air = text[i + 1] == "(" and text[i + 2].startswith('"air.') and text[i + 3] == ")"
+    return names_air and text[i - 1] == ")" and text[i + 4] == ";"
 
 
 def stage_of(tokens: Tokens, first: int, last: int) -> tuple[str, int] | None:
