@@ -87,6 +87,8 @@ class Emitter:
         # In this block, of matrices in place: their first element and the stride of their rows.
         self.places: dict[str, tuple[str, str]] = {}
         self.agreed: dict[tuple[str, bool], str] = {}  # see agreement.py
+        # Stores of this block that are written together, with the last of them (interleaved.py).
+        self.waiting: dict[Instruction, list[Instruction]] = {}
         self.done: set[str] = set()  # of this block, already written with an earlier instruction
 
     # Text

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from pymetal.air.ir import Function, Instruction
 from pymetal.air.ir.values import Local, Value, as_integer
-from pymetal.cpu.intrinsics import Barrier, CrossLane, Mathematics, Matrix, Position, meaning
+from pymetal.cpu.intrinsics import Matrix, meaning
+from pymetal.cpu.vectorise.effects import may_write
 from pymetal.cpu.vectorise.graph import Graph
-from pymetal.cpu.vectorise.leaves import FROM_LANES, LANE_PART
 from pymetal.cpu.vectorise.regions import Regions
 
 # Elements from one row to the next up to which a matrix is read where it lies: rows much further
@@ -48,7 +48,7 @@ def read_in_place(function: Function) -> set[str]:
                 for b, user in uses.get(i.name, [])
             ):
                 fresh.add(i.name)
-            elif _may_write(i):
+            elif may_write(i):
                 found |= {name for name in fresh if seen.get(name, 0) == len(uses.get(name, []))}
                 fresh = set()
         found |= fresh
@@ -61,21 +61,6 @@ def _loads_near(i: Instruction) -> bool:
         return False
     stride, transposed = as_integer(i.operands[1]), as_integer(i.operands[4])
     return stride is not None and 0 < stride <= _NEAR and transposed == 0
-
-
-def _may_write(i: Instruction) -> bool:
-    """Whether memory may be another afterwards; simdgroups run one at a time up to a threadgroup
-    barrier."""
-    if i.opcode != "call":
-        return i.opcode in ("store", "atomicrmw", "cmpxchg", "fence")
-    what = meaning(i.callee)
-    if isinstance(what, Matrix):
-        return what.operation == "store"
-    if isinstance(what, Barrier):
-        return what.scope == "threadgroup"
-    return not (
-        isinstance(what, Mathematics | Position | CrossLane) or i.callee in (FROM_LANES, LANE_PART)
-    )
 
 
 def homes(function: Function, graph: Graph, regions: Regions, matrices: set[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import I1, I32, FloatType, IntegerType, Type
 from pymetal.air.ir.values import Local, Value
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise import interleaved
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -56,6 +57,8 @@ def load(e: Emitter, i: Instruction) -> None:
             if result:
                 e.define(i, result)
                 return
+        if e.mask is None and not i.ordering and interleaved.load(e, i):
+            return
     e.define(i, _gather_at(e, pointer, type_, align))
 
 
@@ -272,6 +275,8 @@ def store(e: Emitter, i: Instruction) -> None:
         segments = _segments(shape.offsets, size)
         if len(segments) <= _SEGMENTS and len(set(shape.offsets)) == LANES:
             _store_segments(e, pointer, vector, type_, align, segments)
+            return
+        if e.mask is None and not volatile and interleaved.store(e, i):
             return
     if e.mask is None and e.has_room():
         _distribute(e, vector, lane_addresses(e, pointer), type_, align)
