@@ -292,16 +292,14 @@ def test_vectors_are_deduced_and_dependent():
     )
 
 
-@pytest.mark.parametrize("kind", ["uchar4", "half4", "uint4", "float4", "ulong4"])
-def test_arrays_of_vectors_may_start_at_any_element(device, kind):
-    source = f"""#include <metal_stdlib>
+def test_arrays_of_the_widest_vectors_need_no_more_than_16_bytes_alignment(device):
+    source = """#include <metal_stdlib>
     using namespace metal;
-    kernel void k(device {kind}* out [[buffer(0)]], constant {kind}& x [[buffer(1)]]) {{
+    kernel void k(device ulong4* out [[buffer(0)]], constant ulong4& x [[buffer(1)]]) {
         out[0] = x + x;
-    }}"""
+    }"""
     kernel = pymetal.compile(source, device=device).kernel("k")
-    dtype = {"uchar4": "u1", "half4": "f2", "uint4": "u4", "float4": "f4", "ulong4": "u8"}[kind]
-    for start in range(4):
-        x, out = np.arange(8, dtype=dtype), np.zeros(8, dtype)
+    for start in (0, 2):  # one of the two is no multiple of 32 bytes, which ulong4 has in Metal
+        x, out = np.arange(8, dtype=np.uint64), np.zeros(8, np.uint64)
         kernel(out[start : start + 4], x[start : start + 4], grid=1)
         np.testing.assert_array_equal(out[start : start + 4], 2 * x[start : start + 4])
