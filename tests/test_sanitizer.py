@@ -2,6 +2,7 @@
 
 `faults/*.metal` are small kernels with a bug each. `// fault: KIND` marks the line, with the
 thread that must be named; `// also: KIND` a line where the same bug may show, or anywhere.
+`// after:` names the public issue in which the bug was found; the kernel is our own.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import numpy as np
 import pytest
 
 import pymetal
+from pymetal.cpu.checks.pipeline import CheckedPipeline
 from pymetal.sanitizer import CheckWarning, Report, sarif
 
 FOLDER = Path(__file__).parent / "faults"
+AFTER = re.compile(r"^// after: (github\.com/\S+)$", re.M)
 PLANTED = sorted(FOLDER.glob("*.metal"))
 
 
@@ -83,10 +86,34 @@ def test_each_planted_bug_is_reported_at_its_line(path: Path) -> None:
     assert extra <= allowed, text
 
 
+@pytest.mark.parametrize("schedule", [1, 5])
+def test_planted_bugs_are_found_in_whatever_order_threads_run(monkeypatch, schedule: int) -> None:
+    """Backwards and in a random order; another of the marked lines may come second then."""
+    in_order = CheckedPipeline._run
+
+    def out_of_order(self, *arguments, **named):
+        return in_order(self, *arguments, **{**named, "schedule": schedule})
+
+    monkeypatch.setattr(CheckedPipeline, "_run", out_of_order)
+    missed = {}
+    for path in PLANTED:
+        found = {(r.kind, r.line) for r in run(path)}
+        marked = [*marks(path, "fault"), *marks(path, "also")]
+        lines = {(kind, line) for kind, line, _ in marked}
+        anywhere = {kind for kind, line, _ in marked if line == -1}
+        wanted = {kind for kind, _, _ in marks(path, "fault")}
+        right = {kind for kind, line in found if (kind, line) in lines or kind in anywhere}
+        if not wanted <= right:
+            missed[path.stem] = found
+    assert missed == {}
+
+
 def test_there_are_planted_bugs_of_every_kind() -> None:
     assert len(PLANTED) >= 60
     kinds = {kind for path in PLANTED for kind, _, _ in marks(path, "fault")}
     assert kinds == set(pymetal.sanitizer.KINDS) - {"order-dependent"}
+    sources = {source for path in PLANTED for source in AFTER.findall(path.read_text())}
+    assert len(sources) >= 10
 
 
 def test_a_race_names_both_threads_and_lines() -> None:

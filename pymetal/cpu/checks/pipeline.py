@@ -109,8 +109,7 @@ class CheckedPipeline:
             reports.append(run.barrier(fault))
         else:
             reports += run.unwritten(checks, outputs)
-        # What another thread was to write without an order is unwritten, too: first the reason.
-        reports.sort(key=lambda r: (r.severity != "error", r.kind == "uninitialised"))
+        reports.sort(key=_place_in_text)
         errors = sum(report.severity == "error" for report in reports)
         if errors:
             raise fault_of(self.name, reports)
@@ -226,6 +225,13 @@ def _may_be_harmless(found: _native.CheckReport) -> bool:
     if found.kind == "inactive":
         return True
     return found.kind == "uninitialised" and found.space in (VARIABLE, ARGUMENT, STACK)
+
+
+def _place_in_text(report: Report) -> tuple[bool, bool, bool]:
+    """Errors first; of these, what names both lines, and last what others are the reason of: an
+    element that another thread was to write, without an order, is unwritten, too."""
+    second_line = report.second is not None and report.second.line > 0
+    return report.severity != "error", report.kind == "uninitialised", not second_line
 
 
 def _equal(a: Any, b: Any) -> bool:
