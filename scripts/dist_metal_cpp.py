@@ -1,6 +1,7 @@
 """Run by `meson dist`: puts Apple's metal-cpp headers into the sdist, which then builds offline.
 
-dist_metal_cpp.py [FOLDER]      the headers; default: what `meson subprojects download` fetched
+Its argument is the headers' folder; without it they are those that `meson subprojects download`
+fetched.
 """
 
 from __future__ import annotations

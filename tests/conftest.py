@@ -84,7 +84,6 @@ SOFTWARE = {
     "test_ir.py",
     "test_llvm_module.py",
     "test_module.py",
-    "test_numerics.py",
     "test_real_world.py",
     "test_reference_engine.py",
     "test_refusals.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pymetal
 from pymetal.air.container import Container
 from pymetal.air.function import Function
 from pymetal.air.module import Module
@@ -24,10 +25,13 @@ def reflect(text: str, name: str) -> Function:
     return Module(entry.bitcode).function(entry.symbol, name)
 
 
-def compiles(text: str) -> bool:
-    """Whether the compiler accepts the source."""
+def compiles(text: str, device: str = "cpu") -> bool:
+    """Whether the compiler of `device` accepts the source: ours for "cpu", Apple's for "metal"."""
     try:
-        compile_text(text)
+        if device == "cpu":
+            compile_text(text)
+        else:
+            pymetal.compile(HEADER + text, device=device)
     except CompileError:
         return False
     return True

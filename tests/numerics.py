@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,7 @@ FUNCTIONS: dict[str, Function] = {
 EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, np.pi, 1e-30, np.inf, -np.inf, np.nan)
 
 
+@cache
 def library(device: str = "cpu") -> pymetal.Library:
     """A kernel for each function, type and width: `sin_float_1`, `sin_half_4`."""
     source = "#include <metal_stdlib>\nusing namespace metal;\n"

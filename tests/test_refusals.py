@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import pymetal
 from pymetal.errors import CompileError, UnsupportedError
 from pymetal.msl import compile_source
 from pymetal.source import CompileOptions, Source
@@ -23,7 +24,7 @@ def test_there_are_at_least_sixty_programs() -> None:
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
-def test_it_is_refused_where_it_is_wrong(path: Path) -> None:
+def test_it_is_refused_where_it_is_wrong(device: str, path: Path) -> None:
     text = path.read_text()
     first, *lines = text.splitlines()
     assert first.startswith("// "), "the first line names the rule"
@@ -31,5 +32,10 @@ def test_it_is_refused_where_it_is_wrong(path: Path) -> None:
     assert len(marked) == 1, "one line is marked"
     with pytest.raises((CompileError, UnsupportedError)) as caught:
         compile_source(Source(text, path), CompileOptions())
+    if device != "cpu":
+        if isinstance(caught.value, UnsupportedError):
+            pytest.skip("Metal has this; only the software device lacks it")
+        with pytest.raises(CompileError) as caught:
+            pymetal.compile(path, device=device)
     found = [d.line for d in caught.value.__dict__.get("diagnostics", ()) if d.severity == "error"]
     assert marked[0] in found, f"errors in lines {found}: {caught.value}"

@@ -28,19 +28,23 @@ ELEMENTS = [
 ]
 
 
-def accepted(*statements: str) -> None:
+def accepted(device: str, *statements: str) -> None:
     """Compile the statements in a function of their own, and again inside a template."""
     body = "\n".join(statements)
-    compile_text(
+    text = (
         f"inline void plain(device float* out) {{\n{body}\n}}\n"
         f"template <typename Any> inline void generic(device Any* out) {{\n{body}\n}}\n"
         "kernel void k(device float* out) { plain(out); generic<float>(out); }"
     )
+    if device == "cpu":
+        compile_text(text)
+    else:
+        pymetal.compile(HEADER + text, device=device)
 
 
-def refused(statement: str) -> None:
+def refused(device: str, statement: str) -> None:
     """A function with this statement does not compile."""
-    assert not compiles(f"kernel void k(device float* out) {{ {statement} }}")
+    assert not compiles(f"kernel void k(device float* out) {{ {statement} }}", device)
 
 
 def run(device: str, body: str, inputs, shape, dtype, head: str = "") -> np.ndarray:
@@ -59,7 +63,7 @@ def run(device: str, body: str, inputs, shape, dtype, head: str = "") -> np.ndar
 
 
 @pytest.mark.parametrize("t", ELEMENTS)
-def test_sizes_and_alignments_are_metals(t):
+def test_sizes_and_alignments_are_metals(device, t):
     sizes = {"char": 1, "uchar": 1, "short": 2, "ushort": 2, "half": 2, "bfloat": 2}
     size = sizes.get(t, 8 if "long" in t else 4)
     lines = [f"static_assert(sizeof({t}) == {size});"]
@@ -69,11 +73,12 @@ def test_sizes_and_alignments_are_metals(t):
         lines.append(f"static_assert(sizeof(packed_{t}{n}) == {n * size});")
         lines.append(f"static_assert(alignof(packed_{t}{n}) == {size});")
         lines.append(f"static_assert(is_same_v<{t}{n}, vec<{t}, {n}>>);")
-    assert compiles("\n".join(lines))
+    assert compiles("\n".join(lines), device)
 
 
-def test_vectors_of_bool_have_a_byte_a_lane():
+def test_vectors_of_bool_have_a_byte_a_lane(device):
     accepted(
+        device,
         "static_assert(sizeof(bool2) == 2 && sizeof(bool3) == 4 && sizeof(bool4) == 4);",
         "static_assert(sizeof(packed_bool3) == 3);",
         "bool4 m(true, bool2(false), true); vec<bool, 4> n = m; m.xy = n.zw; m[2] = !m[0];",
@@ -82,8 +87,9 @@ def test_vectors_of_bool_have_a_byte_a_lane():
 
 
 @pytest.mark.parametrize("t", ELEMENTS)
-def test_every_constructor_of_every_vector(t):
+def test_every_constructor_of_every_vector(device, t):
     accepted(
+        device,
         f"{t} s = {t}(1); {t}2 a({t}(1), {t}(2)); {t}3 b(a, s); {t}4 c(a, a); c = {t}4(s, b);",
         f"c = {t}4(b, s); c = {t}4(a, s, s); c = {t}4(s, a, s); c = {t}4(s, s, a); c = {t}4(s);",
         f"c = {t}4(s, s, s, s); c = {t}4(c); b = {t}3(s, a); b = {t}3(b); a = {t}2(); c = 0;",
@@ -96,17 +102,18 @@ def test_every_constructor_of_every_vector(t):
 
 
 @pytest.mark.parametrize("to", ELEMENTS)
-def test_conversions_are_explicit_between_element_types(to):
+def test_conversions_are_explicit_between_element_types(device, to):
     accepted(
+        device,
         *(
             f"{{ {of}4 v = {of}4(1); {to}4 a = {to}4(v); a = ({to}4)v; a = static_cast<{to}4>(v);"
             f" {to} s = {to}(v.x); s = ({to})v.y; s = static_cast<{to}>(v.z); }}"
             for of in ELEMENTS
-        )
+        ),
     )
     other = "float" if to != "float" else "half"
-    refused(f"{to}4 v = {other}4(1);")
-    refused(f"{to}4 v = {to}3(1);")
+    refused(device, f"{to}4 v = {other}4(1);")
+    refused(device, f"{to}4 v = {to}3(1);")
 
 
 @pytest.mark.parametrize(
@@ -128,12 +135,13 @@ def test_conversions_are_explicit_between_element_types(to):
         "if (float4(1) < 2) {}",
     ],
 )
-def test_what_metal_refuses_of_vectors(statement):
-    refused(statement)
+def test_what_metal_refuses_of_vectors(device, statement):
+    refused(device, statement)
 
 
-def test_operators_of_vectors_and_scalars():
+def test_operators_of_vectors_and_scalars(device):
     accepted(
+        device,
         "float4 v = 1; v += 2; v = 2 * v - v / 3 + 1.0h; v *= v; v = -v; v.xy += 1;",
         "half4 h = 1.0h; h = h * 2.0h; int4 i = 1; i = i % 3 << 2 & ~i | 1; i ^= 3;",
         "i++; --i; int4 j = i++ + --i; int t = 0; t++; for (int4 q = 0; t < 2; q++) t++;",
@@ -142,8 +150,9 @@ def test_operators_of_vectors_and_scalars():
     )
 
 
-def test_packed_vectors_compute_as_vectors():
+def test_packed_vectors_compute_as_vectors(device):
     accepted(
+        device,
         "packed_float3 p(1, 2, 3), q = p; p += q; p = p * 2 + q / 3; float3 v = p; v = v * p;",
         "p.xy = p.yx; p.zx = float2(1, 2); p[1] = p.z; float2 w = p.rg; p = v; p = -p;",
         "packed_half4 h = half4(1); half4 k = h * h.wzyx; h = packed_half4(float4(p, 1));",
@@ -265,8 +274,9 @@ def test_braces_initialise_vector_parameters_and_results(device):
     np.testing.assert_array_equal(got, [1 + 20 + 300 + 4 + 3, 3.5])
 
 
-def test_literals_have_metals_types():
+def test_literals_have_metals_types(device):
     accepted(
+        device,
         "static_assert(is_same_v<decltype(1.0), float>); static_assert(sizeof(1e3) == 4);",
         "static_assert(is_same_v<decltype(1.0h), half>);",
         "static_assert(is_same_v<decltype(1.5bf), bfloat>);",
@@ -275,7 +285,7 @@ def test_literals_have_metals_types():
     )
 
 
-def test_vectors_are_deduced_and_dependent():
+def test_vectors_are_deduced_and_dependent(device):
     assert compiles(
         """
         template <typename T, int N> T first(vec<T, N> v) { return v[0]; }

@@ -26,8 +26,10 @@ def inlined(source: Source, options: CompileOptions) -> str:
 
     if not local_includes(source, options):
         return source.text
-    seen_once: set[Path] = set()
-    return _inline(source.text, source.display_name, source.path, options, seen_once, 0)
+    roots = [folder.resolve() for folder in options.include_dirs]
+    if source.path is not None:
+        roots.append(source.path.resolve().parent)
+    return _inline(source.text, source.display_name, source.path, options, roots, set(), 0)
 
 
 def _inline(
@@ -35,6 +37,7 @@ def _inline(
     name: str,
     path: Path | None,
     options: CompileOptions,
+    roots: list[Path],
     seen_once: set[Path],
     depth: int,
 ) -> str:
@@ -55,10 +58,13 @@ def _inline(
         if found.resolve() in seen_once:
             out.append("")
             continue
-        if depth == _MAX_DEPTH:
-            where = Diagnostic("error", "#include nested too deeply", name, number, 1, line)
+        wrong = "#include nested too deeply" if depth == _MAX_DEPTH else ""
+        if not any(found.resolve().is_relative_to(root) for root in roots):
+            wrong = f"'{found}' lies outside the include folders; name its folder in include_dirs"
+        if wrong:
+            where = Diagnostic("error", wrong, name, number, 1, line)
             raise CompileError("1 error", [where])
-        out.append(_inline(_read(found), str(found), found, options, seen_once, depth + 1))
+        out.append(_inline(_read(found), str(found), found, options, roots, seen_once, depth + 1))
         out.append(_line(number + 1, name))
     return "\n".join(out)
 
