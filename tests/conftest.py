@@ -89,6 +89,7 @@ SOFTWARE = {
     "test_refusals.py",
     "test_rewrite.py",
     "test_sanitizer.py",
+    "test_shipped_kernels_agree.py",
     "test_simdgroup.py",
     "test_sites.py",
     "test_threadgroups.py",
