@@ -9,7 +9,6 @@ through DLPack, `__array_interface__` or the buffer protocol; the other way NumP
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from pymetal import _native
 from pymetal.errors import ArgumentError
+from pymetal.scalars import whole_number
 from pymetal.shown import shown
 
 Array = np.ndarray[Any, Any]
@@ -163,9 +163,7 @@ def checked_shape(shape: Any, what: str = "shape") -> tuple[int, ...]:
     sizes: list[int] = []
     for part in parts:
         try:
-            if isinstance(part, (bool, np.bool_)):
-                raise TypeError
-            sizes.append(operator.index(part))
+            sizes.append(whole_number(part))
         except TypeError:
             raise ArgumentError(
                 f"{what} {shown(shape)} is not an int or a tuple of ints: {shown(part)} is "

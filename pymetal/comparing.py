@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pymetal.air.function import Argument
-from pymetal.errors import ArgumentError, ToolchainError
+from pymetal.errors import ArgumentError
 from pymetal.kernel import Kernel
 from pymetal.testing import Case, Run
 from pymetal.tolerance import is_floating
@@ -107,25 +107,17 @@ class Comparison:
         ArgumentError
             The picture cannot be saved there.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ToolchainError(
-                f"pictures need matplotlib: pip install 'pymetal[plot]' ({error})"
-            ) from None
+        from pymetal.plot import new_figure, save
+
         counts = self.counts
-        figure = Figure(figsize=(6.5, 4), layout="constrained")
+        figure = new_figure(6.5, 4)
         axes: Any = figure.subplots()
         axes.bar(list(counts), list(counts.values()))
         axes.set_yscale("log")
         axes.set_xlabel("distance in ULP")
         axes.set_ylabel("elements")
         axes.set_title("\n".join(self.kernels), fontsize="medium")
-        if path is not None:
-            try:
-                figure.savefig(path, dpi=150)
-            except (OSError, ValueError) as error:
-                raise ArgumentError(f"the picture cannot be saved as {path}: {error}") from None
+        save(figure, path)
         return figure
 
 

@@ -7,7 +7,6 @@ with a size that it does allow.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from pymetal.devices import Limits, Pipeline, Size
 from pymetal.errors import LaunchError
+from pymetal.scalars import whole_number
 from pymetal.shown import shown
 
 # Positions in the grid are 32-bit in MSL; total counts are 64-bit in both devices.
@@ -40,9 +40,7 @@ def size(value: Any, what: str) -> Size:
     sizes: list[int] = []
     for part in parts:
         try:
-            if isinstance(part, (bool, np.bool_)):
-                raise TypeError
-            sizes.append(operator.index(part))
+            sizes.append(whole_number(part))
         except TypeError:
             raise LaunchError(
                 f"{what} {shown(value)}: {shown(part)} is {type(part).__name__}, not an int"

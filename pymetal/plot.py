@@ -1,4 +1,4 @@
-"""The picture of a performance report: throughput over size, and the roofline."""
+"""Pictures: a performance report's throughput over size, and its roofline."""
 
 from __future__ import annotations
 
@@ -19,27 +19,38 @@ GREY = "0.35"
 
 def draw(report: PerfReport, path: str | os.PathLike[str] | None) -> Figure:
     """See `PerfReport.plot`."""
+    counts = any(t.flops is not None for points in report.timings.values() for t in points.values())
+    has_roof = counts and bool(report.peaks)
+    figure = new_figure(12 if has_roof else 6.5, 4.8)
+    figure.suptitle(report.title)
+    panels: Any = figure.subplots(1, 2 if has_roof else 1, squeeze=False)[0]
+    _throughput(panels[0], report, counts)
+    if has_roof:
+        _roofline(panels[1], report)
+    save(figure, path)
+    return figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty picture, in inches."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ToolchainError(
             f"pictures need matplotlib: pip install 'pymetal[plot]' ({error})"
         ) from None
-    counts = any(t.flops is not None for points in report.timings.values() for t in points.values())
-    has_roof = counts and bool(report.peaks)
     # Not through pyplot, which keeps figures and may want a screen.
-    figure = Figure(figsize=(12 if has_roof else 6.5, 4.8), layout="constrained")
-    figure.suptitle(report.title)
-    panels: Any = figure.subplots(1, 2 if has_roof else 1, squeeze=False)[0]
-    _throughput(panels[0], report, counts)
-    if has_roof:
-        _roofline(panels[1], report)
-    if path is not None:
-        try:
-            figure.savefig(path, dpi=150)
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"the picture cannot be saved as {path}: {error}") from None
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, path: str | os.PathLike[str] | None) -> None:
+    """Write a picture, where there is a path."""
+    if path is None:
+        return
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"the picture cannot be saved as {path}: {error}") from None
 
 
 def _throughput(axes: Any, report: PerfReport, counts: bool) -> None:

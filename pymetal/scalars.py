@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ from pymetal.shown import shown
 
 class Misfit(Exception):  # noqa: N818 - becomes an ArgumentError where the argument is known
     """Why a value does not fit; the caller adds which argument it was for."""
+
+
+def whole_number(value: Any) -> int:
+    """As operator.index, but booleans count nothing: a TypeError too."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{type(value).__name__} is no number")
+    return operator.index(value)
 
 
 def convert_number(value: Any, kind: DataType) -> Any:
