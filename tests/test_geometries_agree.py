@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import pymetal
+
 pytest.importorskip("llvmlite.binding", reason="the software device needs llvmlite")
 
 from two_engines import both, canonical
@@ -198,3 +200,31 @@ def test_engines_agree_in_every_geometry(name: str) -> None:
         np.testing.assert_array_equal(*outs, err_msg=where)
         np.testing.assert_array_equal(*tallies, err_msg=where)
         assert len(set(outs[0].tolist())) > 1, f"{where}: too little depends on the thread"
+
+
+DIVERGENT = """
+#include <metal_stdlib>
+using namespace metal;
+kernel void k(device uint* out [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+    if (i < 40)
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    else
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    out[i] = i;
+}
+"""
+
+
+@pytest.mark.parametrize("engine", ["reference", "vectorised"])
+def test_a_fault_says_of_no_thread_that_it_waits_where_it_does_not(engine, monkeypatch) -> None:
+    monkeypatch.setenv("PYMETAL_ENGINE", engine)
+    kernel = pymetal.compile(DIVERGENT, device="cpu")["k"]
+    with pytest.raises(pymetal.KernelFault, match="part of threadgroup") as caught:
+        kernel(pymetal.output(70), grid=70, threadgroup=70)
+    fault = caught.value
+    assert fault.line == 6
+    assert fault.waiting
+    assert set(fault.waiting) <= set(range(40))
+    assert fault.elsewhere
+    assert set(fault.elsewhere) <= set(range(40, 70))
+    assert sorted((*fault.waiting, *fault.elsewhere, *fault.absent)) == list(range(70))

@@ -105,7 +105,7 @@ def _barrier(name: str, fault: _native.Fault) -> KernelFault:
     if fault.elsewhere:
         lines.append(f"barrier {fault.elsewhere_site}: {threads(fault.elsewhere)} waiting")
     if fault.absent:
-        lines.append(f"no barrier: {threads(fault.absent)}")
+        lines.append(f"not at a barrier: {threads(fault.absent)}")
     lines.append("every thread of a threadgroup must reach the same barrier, or none")
     return KernelFault(
         "\n  ".join(lines),
