@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <new>
 #include <pthread.h>
@@ -22,6 +23,15 @@ std::atomic<WorkerPool*> pool{nullptr};
 std::mutex creating;
 std::atomic<unsigned> wanted_size{0};
 
+// Tells the processor that its thread does nothing but wait.
+void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
 unsigned usable_processors() {
 #ifdef __linux__
     cpu_set_t set;
@@ -29,6 +39,19 @@ unsigned usable_processors() {
         return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 #endif
     return std::max(1u, std::thread::hardware_concurrency());
+}
+
+// Waking a thread that sleeps takes as long as a small kernel: who expects news looks out for it
+// this long before he sleeps, twice a claim of threadgroups. Launches that follow one another find
+// their workers awake.
+constexpr std::chrono::microseconds kLookOut{100};
+
+template <typename Condition>
+void look_out(const Condition& happened) {
+    const auto end = std::chrono::steady_clock::now() + kLookOut;
+    while (!happened() && std::chrono::steady_clock::now() < end)
+        for (int i = 0; i < 16; ++i)
+            relax();
 }
 
 void forget_pool() {
@@ -69,12 +92,16 @@ void WorkerPool::run(Job& job) {
         const std::lock_guard lock(mutex_);
         start_workers();
         jobs_.push_back(&entry);
+        posted_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     job.work();
     // Whoever is late finds the job gone; whoever helps is waited for.
     std::unique_lock lock(mutex_);
     jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &entry));
+    lock.unlock();
+    look_out([&] { return entry.helpers == 0; });
+    lock.lock(); // the last helper lets go of the entry under the mutex
     finished_.wait(lock, [&] { return entry.helpers == 0; });
 }
 
@@ -101,6 +128,12 @@ void WorkerPool::serve(unsigned index) {
     std::unique_lock lock(mutex_);
     for (;;) {
         Entry* entry = nullptr;
+        if (find_work() == nullptr && index + 1 < size()) {
+            const uint64_t known = posted_.load(std::memory_order_relaxed);
+            lock.unlock();
+            look_out([&] { return posted_.load(std::memory_order_acquire) != known; });
+            lock.lock();
+        }
         wake_.wait(lock, [&] { return index + 1 < size() && (entry = find_work()) != nullptr; });
         ++entry->helpers;
         lock.unlock();

@@ -3,6 +3,7 @@
 
 #include "threadgroup.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -38,7 +39,7 @@ class WorkerPool {
     friend class Lease;
     struct Entry {
         Job* job;
-        unsigned helpers = 0; // workers inside job->work()
+        std::atomic<unsigned> helpers{0}; // workers inside job->work()
     };
 
     void start_workers();
@@ -49,7 +50,8 @@ class WorkerPool {
     std::condition_variable wake_;
     std::condition_variable finished_;
     std::vector<Entry*> jobs_;
-    unsigned workers_ = 0;                           // threads that were started
+    std::atomic<uint64_t> posted_{0}; // jobs so far, for those who look without the mutex
+    unsigned workers_ = 0;            // threads that were started
     std::vector<std::unique_ptr<Threadgroup>> free_; // see Lease
 };
 
