@@ -4,7 +4,8 @@
 #
 #     scripts/first_run_on_mac.sh [REPORT]        default: pymetal-report.txt
 #
-# Changes nothing outside a temporary folder and the report.
+# Changes nothing but a temporary folder, the report, and subprojects/metal-cpp, where Meson puts
+# Apple's headers. Takes some minutes; what hangs is ended after half an hour, and the rest runs.
 set -u
 report=${1:-pymetal-report.txt}
 case $report in /*) ;; *) report=$PWD/$report ;; esac
@@ -12,14 +13,15 @@ cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export PYMETAL_CACHE_DIR=$work/cache
 : >"$report"
 
 # section TITLE COMMAND...: the command and all it says, in the report; its last line on the screen.
-# Leaves its exit code in `status`.
+# Leaves its exit code in `status`. macOS has no `timeout`: perl sets an alarm that ends the command.
 section() {
   local title=$1 log=$work/log
   shift
-  "$@" >"$log" 2>&1
+  perl -e 'alarm 1800; exec @ARGV; die "$ARGV[0]: $!\n"' "$@" >"$log" 2>&1
   status=$?
   {
     printf '\n== %s (exit code %d)\n$ %s\n' "$title" "$status" "$*"
@@ -62,13 +64,19 @@ section 'tests on the GPU' pytest -q --device metal
 section 'tests on the software device' pytest -q --device cpu
 section 'tests with API validation' env MTL_DEBUG_LAYER=1 pytest -q --device metal
 section 'tests with GPU validation' env MTL_SHADER_VALIDATION=1 pytest -q --device metal
-section 'GPU capture' env MTL_CAPTURE_ENABLED=1 python - <<'PYTHON'
+section 'GPU capture' env MTL_CAPTURE_ENABLED=1 TMPDIR="$work" python - <<'PYTHON'
 import numpy as np, pymetal
 with pymetal.capture(device="metal") as path:
     n = 64
     a = np.ones((n, n), np.float32)
     pymetal.run_metal_kernel("matmul", [a, a, n], (n, n), (n, n, 1), (16, 16, 1), device="metal")
 print(path, "exists" if path.exists() else "is missing")
+PYTHON
+section 'a warm launch' pymetal bench matrix_add --device metal --grid 1024 -o 1024 \
+  -i random:1024 -i random:1024
+section 'precompiled kernels' python - <<'PYTHON'
+from pymetal.find import shipped_dir
+print(*sorted(path.name for path in shipped_dir().iterdir()))
 PYTHON
 
 echo "Report: $report"

@@ -3,8 +3,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from pymetal.datatypes import argument_dtype
 from pymetal.errors import CompileError, UnsupportedError
 from pymetal.metal.includes import inlined
 from pymetal.metal.reflection import function_of
@@ -149,6 +151,26 @@ def test_without_source_reflection_does_alone():
     assert str(out) == "device float* out [[buffer(0)]]"
     # It may have been a reference or a pointer: a number and an array are both taken.
     assert (n.address_space, n.is_reference) == ("constant", False)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("is_struct", [True, False])
+def test_an_atomic_takes_plain_numbers_however_metal_reflects_it(is_struct, declared):
+    inner = SimpleNamespace(name="__s", type_name="uint", offset=0, array_length=0, members=[])
+    counts = SimpleNamespace(
+        kind="buffer",
+        name="counts",
+        index=0,
+        access="read_write",
+        type_name="" if is_struct else "uint",
+        size_bytes=4,
+        align_bytes=4,
+        members=[inner] if is_struct else [],
+    )
+    source = "kernel void count(device atomic_uint* counts [[buffer(0)]]) {}"
+    signature = signatures(source)["count"] if declared else None
+    (argument,) = function_of("count", [counts], [], signature).arguments
+    assert argument_dtype(argument) == np.uint32
 
 
 def places(text):

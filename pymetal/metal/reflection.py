@@ -75,7 +75,7 @@ def _argument(binding: MetalBinding, declared: Declared) -> Argument:
             "arguments of their own; device='cpu' takes them inside others",
             feature="argument buffers",
         )
-    fields = _fields(binding.members, binding.size_bytes)
+    fields = () if _is_atomic(binding) else _fields(binding.members, binding.size_bytes)
     space: AddressSpace = "device"
     if declared.space in ("device", "constant", "threadgroup"):
         space = cast(AddressSpace, declared.space)
@@ -98,8 +98,15 @@ def _holds_pointers(what: MetalBinding | MetalMember) -> bool:
     return what.type_name == "pointer" or any(_holds_pointers(inner) for inner in what.members)
 
 
+def _is_atomic(binding: MetalBinding) -> bool:
+    """Metal's atomics are structs of one member of this name (`metal_atomic`)."""
+    return [member.name for member in binding.members] == ["__s"]
+
+
 def _type_name(binding: MetalBinding, declared: Declared) -> str:
     """Metal's name, unless the declaration says more: packed, atomic, or a struct's name."""
+    if _is_atomic(binding):
+        return f"atomic_{binding.members[0].type_name}"
     if binding.type_name and declared.type_name.startswith("atomic"):
         return f"atomic_{binding.type_name}"
     if binding.type_name and not declared.type_name.startswith("packed_"):
