@@ -22,6 +22,7 @@ REMEDY = (
     "`xcodebuild -downloadComponent MetalToolchain`."
 )
 PROBE = "kernel void probe(device float* out [[buffer(0)]]) { out[0] = 1; }\n"
+FIRST_MACOS = {"metal3.1": "14.0", "metal3.2": "15.0", "metal4.0": "26.0"}
 # A header of 88 bytes and nothing else is what a broken `metallib` once left behind.
 EMPTY_LIBRARY_BYTES = 200
 
@@ -61,7 +62,7 @@ def probe(std: str) -> None:
 
 def build(sources: list[Path], folder: Path, std: str) -> None:
     """Compile each source, link all, and note what they were."""
-    minimum = f"-mmacosx-version-min={os.environ.get('MACOSX_DEPLOYMENT_TARGET') or '14.0'}"
+    minimum = f"-mmacosx-version-min={oldest_macos(std)}"
     # IEEE semantics, as when a kernel is compiled at run time.
     flags = [f"-std={std}", minimum, "-O2", "-fno-fast-math", "-Wall"]
     library = folder / "kernels.metallib"
@@ -74,6 +75,13 @@ def build(sources: list[Path], folder: Path, std: str) -> None:
     if not library.is_file() or library.stat().st_size < EMPTY_LIBRARY_BYTES:
         raise CompilerError(f"{library} came out empty")
     write_sums(folder, sources)
+
+
+def oldest_macos(std: str) -> str:
+    """The wheel's, but none that lacks the language: older systems compile the sources."""
+    first = FIRST_MACOS.get(std, "14.0")
+    asked = os.environ.get("MACOSX_DEPLOYMENT_TARGET") or first
+    return asked if int(asked.split(".")[0]) >= int(first.split(".")[0]) else first
 
 
 def run(command: list[str]) -> None:
