@@ -1,4 +1,4 @@
-"""Which lanes act together in loops and branches, on both engines.
+"""Which lanes act together in loops and branches, on both engines and under checks.
 
 Each kernel adds up how many lanes were active at each step. The expectation runs the lanes in
 lockstep, as a GPU does: lanes that skip the rest of an iteration wait for the others at its end.
@@ -128,16 +128,18 @@ class Lockstep:
         self.seen[mask] += mask.sum() * scale
 
 
-@pytest.fixture(params=["reference", "vectorised"])
+@pytest.fixture(params=["reference", "vectorised", "checked"])
 def run(request, monkeypatch):
-    monkeypatch.setenv("PYMETAL_ENGINE", request.param)
+    checked = request.param == "checked"
+    engine = "reference" if checked else request.param
+    monkeypatch.setenv("PYMETAL_ENGINE", engine)
     library = pymetal.compile(SOURCE, device="cpu")
 
     def launch(name: str, *values: int) -> np.ndarray:
         out = np.zeros(LANES, np.uint32)
         kernel = library[name]
-        assert kernel.report.engine == request.param
-        kernel(out, *values, grid=LANES, threadgroup=LANES)
+        assert kernel.report.engine == engine
+        kernel(out, *values, grid=LANES, threadgroup=LANES, check=checked)
         return out
 
     return launch

@@ -159,7 +159,7 @@ def _read_body(function: Function, text: str) -> list[Block]:
             if line.endswith("["):  # a switch: up to its closing bracket
                 for more in lines:
                     line += more
-                    if more.strip() == "]":
+                    if more.lstrip().startswith("]"):  # attachments may follow
                         break
             if current is None:
                 # The unnamed entry takes the number after the unnamed parameters.

@@ -305,7 +305,7 @@ class _Pass:
                 ]
             return
         what = meaning(name)
-        if isinstance(what, Barrier | CrossLane | Matrix):
+        if isinstance(what, Barrier | CrossLane | Matrix) and name != CONVERGE:
             number = self.module.attributes(i).get("pymetal.site")
             if number is not None:
                 self.checks.barriers[int(number)] = self._place(i)

@@ -87,7 +87,7 @@ class CheckedPipeline:
         written = [b.array for b in bindings if b.written] if self._guesses else []
         before = [array.copy() for array in written]
         checks, fault = self._run(run, threadgroup_memory, outputs, timeout)
-        every = checks.reports
+        every = self._found(checks)
         doubtful = [found for found in every if _may_be_harmless(found)]
         certain = [found for found in every if found.kind != "rewritten"]
         if fault is None and doubtful and len(certain) == len(doubtful):
@@ -179,10 +179,19 @@ class CheckedPipeline:
         copies = [replace(b, array=b.array.copy()) for b in bindings]
         run = _Run(self, copies, grid, threadgroup)
         checks, fault = self._run(run, threadgroup_memory, (), timeout)
-        reports = [run.report(found) for found in checks.reports]
+        reports = [run.report(found) for found in self._found(checks)]
         if fault is not None and fault.kind == "barrier":
             reports.append(run.barrier(fault))
         return reports
+
+    def _found(self, checks: _native.Checks) -> list[_native.CheckReport]:
+        """Without lanes that others did not wait for at the end of a loop's iteration, which is no
+        barrier of the source's: those have left the loop."""
+        return [
+            found
+            for found in checks.reports
+            if found.kind != "divergent_simdgroup" or found.site in self._barriers
+        ]
 
     def report(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
         """A report of this kernel, with the text of the line."""
