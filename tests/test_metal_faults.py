@@ -180,6 +180,22 @@ def test_a_launch_that_never_ends_times_out_and_keeps_its_arrays(double):
     assert not mine._in_use
 
 
+def test_launches_that_hang_do_not_use_up_the_queue(double):
+    # Metal would block, without a timeout, on the 65th command buffer of a queue.
+    from pymetal.metal.device import open_device
+
+    scale = pymetal.compile(SCALE, device=open_device())["scale"]
+    double.fault("never completes", times=FOR_EVER)
+    for _ in range(32):
+        with pytest.raises(KernelFault, match="did not finish"):
+            scale(pymetal.output(X.size), X, 2.0, grid=X.size, threadgroup=64, timeout=0.001)
+    double.fault("")
+    with pytest.raises(DeviceError, match="32 launches that timed out still run"):
+        launch(scale)
+    double.finish_stuck()
+    check_works(scale)
+
+
 def test_pipeline_and_device_limits_refuse_before_anything_is_encoded(double):
     from pymetal.metal.device import open_device
 

@@ -36,6 +36,8 @@ _LOG_LEVELS = {
     4: logging.ERROR,
     5: logging.CRITICAL,
 }
+# A command queue has 64 command buffers and blocks, without a timeout, when asked for one more.
+_MOST_UNFINISHED = 32
 _kernel_log = logging.getLogger("pymetal.kernel")
 _is_forked_child = False
 
@@ -188,8 +190,17 @@ class MetalDevice:
     def check_usable(self) -> None:
         """Refuse a forked process; let go of what launches that are over by now held."""
         _check_process()
-        if self._in_use and self._native.unfinished_launches() == 0:
+        if not self._in_use:
+            return
+        unfinished = self._native.unfinished_launches()
+        if unfinished == 0:
             self._in_use.clear()
+        elif unfinished >= _MOST_UNFINISHED:
+            raise DeviceError(
+                f"{unfinished} launches that timed out still run on the GPU; wait until its "
+                "watchdog has ended them, or start Python anew",
+                device="metal",
+            )
 
     def deliver_log(self) -> None:
         """Hand what kernels logged to the logger `pymetal.kernel`."""
