@@ -20,11 +20,15 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Found:
-    """A kernel's file and the function to run in it."""
+    """A kernel's file and the function to run in it.
+
+    `absent`: files that would have been taken instead, had they been there.
+    """
 
     path: Path
     function: str
     shipped: bool = False
+    absent: tuple[str, ...] = ()
 
 
 def find(name: str, kernel_dirs: Sequence[PathLike] | PathLike | None = None) -> Found:
@@ -55,16 +59,17 @@ def find(name: str, kernel_dirs: Sequence[PathLike] | PathLike | None = None) ->
         raise FunctionNotFoundError(
             f"no kernel {shown(name)}: a name is NAME, FILE:NAME or a path that ends in .metal"
         )
-    # Strings, not Paths: this runs at each call of run_metal_kernel.
     folders = search_path(kernel_dirs)
+    absent: list[str] = []
     for folder in folders:
         candidate = os.path.join(folder, f"{file}.metal")
         if os.path.isfile(candidate):
-            return Found(Path(candidate), function or file)
+            return Found(Path(candidate), function or file, absent=tuple(absent))
+        absent.append(candidate)
     shipped = shipped_dir()
     path = shipped / f"{file}.metal"
     if path.is_file():
-        return Found(path, function or file, shipped=True)
+        return Found(path, function or file, shipped=True, absent=tuple(absent))
     raise _not_found(file, [*map(Path, folders), shipped])
 
 

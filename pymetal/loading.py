@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
+from pymetal import _native
 from pymetal.cache import digest
 from pymetal.devices import Device
 from pymetal.errors import LibraryError
-from pymetal.find import FIRST_FOLDER, Found, PathLike, find, shipped_metallib
+from pymetal.find import Found, PathLike, find, shipped_metallib
 from pymetal.library import Library, load, read_source
 from pymetal.locks import ForkSafeLock
 from pymetal.origin import Origin
@@ -58,10 +60,26 @@ class _Loaded:
         return True
 
 
+class _Named(NamedTuple):
+    """What a name meant."""
+
+    loaded: _Loaded
+    function: str
+    absent: tuple[str, ...]
+
+    def is_current(self) -> bool:
+        """Whether it means the same now."""
+        for path in self.absent:
+            if os.access(path, os.F_OK):
+                return False
+        return self.loaded.is_current()
+
+
 # By path as given, and the folder that a relative one starts from.
 _loaded: dict[tuple[Device, str, str], _Loaded] = {}
-# By name, with the function to run: those found in the first folder.
-_by_name: dict[tuple[Device, str], tuple[_Loaded, str]] = {}
+# By name, `kernel_dirs` and `PYMETAL_KERNEL_PATH`: the library, the function to run, and the files
+# that would come before.
+_by_name: dict[tuple[Device, str, PathLike | None, str | None], _Named] = {}
 _libraries: OrderedDict[tuple[Device, str], Library] = OrderedDict()
 _lock = ForkSafeLock()
 
@@ -88,20 +106,20 @@ def library_by_name(
 ) -> tuple[Library, str]:
     """The library of the file that `name` means, as `find` says, and the function in it.
 
-    One `stat` is enough where the file lies in the first folder: it proves that the file is still
-    there and still the same, the current folder too.
+    Where that was found out before, it is enough that the file's stamp is the same, the current
+    folder's too if the path starts there, and that no file has come that would be taken instead.
     """
-    key = (device, name)
-    known = _by_name.get(key) if kernel_dirs is None and isinstance(name, str) else None
-    if known is not None and known[0].is_current():
-        return known[0].library, known[1]
+    key = None
+    if isinstance(name, str) and (kernel_dirs is None or isinstance(kernel_dirs, (str, Path))):
+        key = (device, name, kernel_dirs, _native.getenv("PYMETAL_KERNEL_PATH"))
+        known = _by_name.get(key)
+        if known is not None and known.is_current():
+            return known.loaded.library, known.function
     found = find(name, kernel_dirs)
     library = library_of(found, device)
-    path = os.fspath(found.path)
-    loaded = _loaded.get(_key(device, path))
-    is_first = os.path.dirname(path) == FIRST_FOLDER and found.path.suffix == ".metal"
-    if kernel_dirs is None and is_first and loaded is not None and loaded.library is library:
-        _by_name[key] = loaded, found.function
+    loaded = _loaded.get(_key(device, os.fspath(found.path)))
+    if key is not None and loaded is not None and loaded.library is library:
+        _by_name[key] = _Named(loaded, found.function, found.absent)
     return library, found.function
 
 

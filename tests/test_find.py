@@ -123,3 +123,37 @@ def test_another_current_folder_has_another_kernel_of_the_name(tmp_path, monkeyp
     (tmp_path / "1" / "kernels" / "fill.metal").unlink()
     with pytest.raises(FunctionNotFoundError):
         run_metal_kernel("fill", [], 1, 1, 1)
+
+
+def test_a_file_that_comes_or_goes_changes_what_a_known_name_means(kernels, tmp_path, monkeypatch):
+    def put(folder, value):
+        folder.mkdir(exist_ok=True)
+        path = folder / "fill.metal"
+        path.write_text(f"kernel void fill(device float* out) {{ out[0] = {value}; }}")
+        os.utime(path, (1e9, 1e9))  # old enough to be trusted, and no help in telling them apart
+        return path
+
+    def value(**options):
+        first, again = (run_metal_kernel("fill", [], 1, 1, 1, **options)[0] for _ in range(2))
+        assert first == again
+        return first
+
+    on_path, mine = tmp_path / "path", tmp_path / "mine"
+    put(on_path, 1)
+    monkeypatch.setenv("PYMETAL_KERNEL_PATH", str(on_path))
+    assert value() == value(kernel_dirs=mine) == 1
+    in_kernels = put(kernels, 2)
+    assert value() == value(kernel_dirs=mine) == value(kernel_dirs=[mine]) == 2
+    in_mine = put(mine, 3)
+    assert value() == 2
+    assert value(kernel_dirs=mine) == value(kernel_dirs=str(mine)) == value(kernel_dirs=[mine]) == 3
+    in_mine.unlink()
+    assert value(kernel_dirs=mine) == 2
+    in_kernels.unlink()
+    assert value() == value(kernel_dirs=mine) == 1
+    monkeypatch.setenv("PYMETAL_KERNEL_PATH", str(mine))
+    put(mine, 4)
+    assert value() == 4
+    monkeypatch.delenv("PYMETAL_KERNEL_PATH")
+    with pytest.raises(FunctionNotFoundError):
+        value()
