@@ -40,7 +40,7 @@ def main() -> None:
         "--only", action="append", metavar="NAME", choices=PROBLEMS, help=", ".join(PROBLEMS)
     )
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="for timing each problem (default 2)"
+        "--seconds", type=float, default=4.0, help="for timing each problem (default 4)"
     )
     parser.add_argument(
         "--least",

@@ -14,6 +14,8 @@ from versus.problem import AbsentError, Problem, Runner
 GPU_KERNELS = tuple(PLATFORMS)  # the peers that run kernels written for GPUs
 PEERS = (metal.NAME, *GPU_KERNELS, loops.NAME, arrays.NAME)
 
+REST_SECONDS = 0.05
+
 
 @dataclass
 class Row:
@@ -96,13 +98,18 @@ def interleaved(
     seconds: float,
     pick: Callable[[list[float]], float],
 ) -> dict[str, float]:
-    """Milliseconds of each, taken in turns, so that all meet the same disturbances."""
+    """Milliseconds of each, taken in turns, so that all meet the same disturbances.
+
+    Threads of some peers look out for more work long after a run (OpenBLAS's some 20 ms): each run
+    waits until they sleep, or they would take its processors.
+    """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + seconds
     for run in runs.values():
         run()
     while True:
         for name, run in runs.items():
+            time.sleep(REST_SECONDS)
             start = time.perf_counter()
             run()
             taken[name].append(time.perf_counter() - start)

@@ -36,7 +36,7 @@ def save(rows: list[Row], path: Path, title: str) -> None:
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks], minor=False)
     axes.minorticks_off()
     axes.set_xlabel(
-        "time of the peer, in times of PyMetal's (dashed: the goal for GPU kernels' peers)"
+        "the peer's time over PyMetal's (dashed: the goal for peers that run GPU kernels)"
     )
     axes.set_title(title, fontsize=10)
     axes.legend(fontsize=8)
