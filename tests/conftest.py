@@ -82,6 +82,7 @@ SOFTWARE = {
     "test_fuzz.py",
     "test_geometries_agree.py",
     "test_ir.py",
+    "test_language_agrees.py",
     "test_llvm_module.py",
     "test_module.py",
     "test_real_world.py",

@@ -14,7 +14,7 @@ import pymetal
 
 pytest.importorskip("llvmlite.binding", reason="the software device needs llvmlite")
 
-from two_engines import both, canonical
+from two_engines import both, canonical, with_positions
 
 GEOMETRIES = [
     ((70,), (48,)),  # one simdgroup and a half
@@ -29,30 +29,6 @@ GEOMETRIES = [
     ((2, 3, 40), (1, 2, 17)),
 ]
 
-# `i`: a thread's own number; `a`, 512 numbers below 1000; `tile`: 512 numbers of its threadgroup.
-SOURCE = """
-#include <metal_stdlib>
-using namespace metal;
-
-kernel void k(device uint* out [[buffer(0)]], device const uint* a [[buffer(1)]],
-    device atomic_uint* tally [[buffer(2)]],
-    uint3 p [[thread_position_in_grid]], uint3 grid [[threads_per_grid]],
-    uint3 t [[thread_position_in_threadgroup]], uint3 size [[threads_per_threadgroup]],
-    uint3 group [[threadgroup_position_in_grid]], uint3 groups [[threadgroups_per_grid]],
-    uint3 whole [[dispatch_threads_per_threadgroup]],
-    uint index [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
-    uint simdgroup [[simdgroup_index_in_threadgroup]],
-    uint simdgroups [[simdgroups_per_threadgroup]], uint width [[threads_per_simdgroup]],
-    uint corner [[thread_index_in_quadgroup]], uint quad [[quadgroup_index_in_threadgroup]])
-{
-    threadgroup uint tile[512];
-    threadgroup atomic_uint shared[4];
-    uint i = (p.z * grid.y + p.y) * grid.x + p.x, threads = size.x * size.y * size.z;
-    uint r = 1;
-    BODY
-    out[i] = r;
-}
-"""
 BODIES = {
     "positions": """
         uint3 all[] = {p, grid, t, size, group, groups, whole};
@@ -187,7 +163,7 @@ BODIES = {
 
 @pytest.mark.parametrize("name", BODIES)
 def test_engines_agree_in_every_geometry(name: str) -> None:
-    (function,) = canonical(SOURCE.replace("BODY", BODIES[name]), "k")
+    (function,) = canonical(with_positions(BODIES[name]), "k")
     engines = both(function)
     a = np.random.default_rng(3).integers(0, 1000, 512).astype(np.uint32)
     for grid, threadgroup in GEOMETRIES:

@@ -26,6 +26,37 @@ def canonical(text: str, *names: str) -> list[CanonicalFunction]:
     return [library.canonical(name) for name in names]
 
 
+# `i`: a thread's own number; `a`, 512 numbers below 1000; `tile`: 512 numbers of its threadgroup.
+WITH_POSITIONS = """
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device uint* out [[buffer(0)]], device const uint* a [[buffer(1)]],
+    device atomic_uint* tally [[buffer(2)]],
+    uint3 p [[thread_position_in_grid]], uint3 grid [[threads_per_grid]],
+    uint3 t [[thread_position_in_threadgroup]], uint3 size [[threads_per_threadgroup]],
+    uint3 group [[threadgroup_position_in_grid]], uint3 groups [[threadgroups_per_grid]],
+    uint3 whole [[dispatch_threads_per_threadgroup]],
+    uint index [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
+    uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint simdgroups [[simdgroups_per_threadgroup]], uint width [[threads_per_simdgroup]],
+    uint corner [[thread_index_in_quadgroup]], uint quad [[quadgroup_index_in_threadgroup]])
+{
+    threadgroup uint tile[512];
+    threadgroup atomic_uint shared[4];
+    uint i = (p.z * grid.y + p.y) * grid.x + p.x, threads = size.x * size.y * size.z;
+    uint r = 1;
+    BODY
+    out[i] = r;
+}
+"""
+
+
+def with_positions(body: str) -> str:
+    """A kernel `k` of these statements, which make `r`, what it writes, of all that it is given."""
+    return WITH_POSITIONS.replace("BODY", body)
+
+
 class Engine:
     """One kernel on one engine; vectorised code is made for each lane layout as needed."""
 
