@@ -22,7 +22,10 @@ DTYPES = {"float": np.dtype(np.float32), "half": np.dtype(np.float16)}
 
 @dataclass(frozen=True)
 class Function:
-    """`exact` takes and gives float64. Arguments beyond `domain` (of each) are not drawn."""
+    """`exact` takes and gives float64. Arguments beyond `domain` (of each) are not drawn.
+
+    `below_one`: where the result would round to 1, Metal has the number below.
+    """
 
     expression: str
     exact: Callable[..., Array]
@@ -30,6 +33,7 @@ class Function:
     half_bound: float
     arguments: int = 1
     domain: tuple[float, float] = (-np.inf, np.inf)
+    below_one: bool = False
 
 
 def _turns(x: Array) -> tuple[Array, Array]:
@@ -69,7 +73,34 @@ def _powr(x: Array, y: Array) -> Array:
     return np.exp2(y * np.log2(x))
 
 
+def _fract(x: Array) -> Array:
+    result: Array = x - np.floor(x)
+    return result
+
+
+def _ldexp(x: Array, n: Array) -> Array:
+    exponents = np.clip(np.nan_to_num(np.trunc(n), nan=0), -5000, 5000).astype(np.int64)
+    result: Array = np.ldexp(x, exponents)
+    return result
+
+
+# Functions of several results, one result at a time; and one that takes integers.
+HELPERS = """
+#define PARTS(T, I) \\
+    static T fraction(T x) { I e; return frexp(x, e); } \\
+    static T exponent(T x) { I e; frexp(x, e); return T(e); } \\
+    static T rest(T x) { T whole; return modf(x, whole); } \\
+    static T whole(T x) { T w; modf(x, w); return w; } \\
+    static T sine(T x) { T c; return sincos(x, c); } \\
+    static T cosine(T x) { T c; sincos(x, c); return c; } \\
+    static T scaled(T x, T n) { return ldexp(x, I(n)); }
+PARTS(float, int)
+PARTS(float4, int4)
+PARTS(half, int)
+PARTS(half4, int4)
+"""
 POSITIVE = (0.0, np.inf)
+NUMBERS = (-6e4, 6e4)  # finite in half as well
 FUNCTIONS: dict[str, Function] = {
     "x + y": Function("a + b", np.add, 0.5, 0.5, 2),
     "x - y": Function("a - b", np.subtract, 0.5, 0.5, 2),
@@ -98,15 +129,23 @@ FUNCTIONS: dict[str, Function] = {
     "fmax": Function("fmax(a, b)", np.fmax, 0, 0, 2),
     "fmin": Function("fmin(a, b)", np.fmin, 0, 0, 2),
     "fmod": Function("fmod(a, b)", np.fmod, 0, 0, 2),
+    "fract": Function("fract(a)", _fract, 0.5, 0.5, 1, NUMBERS, True),
+    "frexp": Function("fraction(a)", lambda x: np.frexp(x)[0], 0, 0),
+    "frexp, exponent": Function("exponent(a)", lambda x: np.frexp(x)[1] * 1.0, 0, 0, 1, NUMBERS),
+    "ldexp": Function("scaled(a, b)", _ldexp, 0.5, 0.5, 2),
     "log": Function("log(a)", np.log, 4, 1, domain=POSITIVE),
     "log2": Function("log2(a)", np.log2, 4, 1, domain=POSITIVE),
     "log10": Function("log10(a)", np.log10, 4, 1, domain=POSITIVE),
+    "modf": Function("rest(a)", lambda x: np.modf(x)[0], 0, 0),
+    "modf, whole part": Function("whole(a)", np.trunc, 0, 0),
     "pow": Function("pow(a, b)", np.power, 16, 4, 2),
     "powr": Function("powr(a, b)", _powr, 16, 4, 2, POSITIVE),
     "rint": Function("rint(a)", np.rint, 0.5, 0.5),
     "round": Function("round(a)", lambda x: np.trunc(x + np.copysign(0.5, x)), 0.5, 0.5),
     "rsqrt": Function("rsqrt(a)", _rsqrt, 2, 1, domain=POSITIVE),
     "sin": Function("sin(a)", np.sin, 4, 1),
+    "sincos": Function("sine(a)", np.sin, 4, 1),
+    "sincos, cosine": Function("cosine(a)", np.cos, 4, 1),
     "sinh": Function("sinh(a)", np.sinh, 4, 1),
     "sinpi": Function("sinpi(a)", _sinpi, 4, 1),
     "sqrt": Function("sqrt(a)", np.sqrt, 0.5, 0.5, domain=POSITIVE),
@@ -121,7 +160,7 @@ EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, np.pi, 1e-30, np.inf, -np.in
 @cache
 def library(device: str = "cpu") -> pymetal.Library:
     """A kernel for each function, type and width: `sin_float_1`, `sin_half_4`."""
-    source = "#include <metal_stdlib>\nusing namespace metal;\n"
+    source = "#include <metal_stdlib>\nusing namespace metal;\n" + HELPERS
     for i, function in enumerate(FUNCTIONS.values()):
         names = "abc"[: function.arguments]
         for type_ in DTYPES:
@@ -205,6 +244,8 @@ def worst(
     )
     with np.errstate(all="ignore"):
         exact = function.exact(*(x.astype(np.float64) for x in inputs))
+    if function.below_one:
+        exact = np.minimum(exact, np.nextafter(out.dtype.type(1), out.dtype.type(0)))
     off = errors(exact, out)
     at = int(np.argmax(off))
     return float(off[at]), tuple(float(x[at]) for x in inputs), float(out[at])
