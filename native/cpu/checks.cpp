@@ -43,10 +43,13 @@ constexpr uint32_t kDeviceMemory = 1, kThreadgroupMemory = 2; // AIR's mem_flags
 
 } // namespace
 
-Checks::Cells::Cells(size_t count)
-    : count_(count), cells_(static_cast<Cell*>(std::calloc(count, sizeof(Cell))), std::free) {
-    if (count != 0 && cells_ == nullptr)
+Checks::Cells::Cells(size_t count) : count_(count), writes_(zeros(count)), reads_(zeros(count)) {}
+
+Checks::Cells::Stamps Checks::Cells::zeros(size_t count) {
+    Stamps stamps(static_cast<uint64_t*>(std::calloc(count, sizeof(uint64_t))), std::free);
+    if (count != 0 && stamps == nullptr)
         throw std::bad_alloc();
+    return stamps;
 }
 
 Checks::Checks(std::vector<CheckSite> sites) : sites_(std::move(sites)) {
@@ -210,8 +213,8 @@ void Checks::race(const Access& where, uint64_t stamp, uint32_t other, bool wrot
     report(with_other(found(CheckReport::Kind::race, where), stamp, other, wrote));
 }
 
-void Checks::touch(Cell& cell, const CheckSite& s, bool device, bool undefined, const Access& where,
-                   const char* memory, uint32_t unit) {
+void Checks::touch(CellAt cell, const CheckSite& s, bool device, bool undefined,
+                   const Access& where, const char* memory, uint32_t unit) {
     const uint64_t fence = device ? device_fence_ : threadgroup_fence_;
     const uint32_t self = thread();
     // What an earlier threadgroup left in threadgroup memory is not there for this one.
@@ -322,7 +325,8 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes,
         for (uint64_t i = first; i <= last; ++i) {
             where.offset = static_cast<int64_t>(i * unit);
             written((i - first) * unit);
-            touch(cells[i], s, true, undefined, where, base + where.offset, unit);
+            touch({cells.write(i), cells.read(i)}, s, true, undefined, where, base + where.offset,
+                  unit);
         }
         return address;
     }
@@ -334,8 +338,8 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes,
     for (uint64_t i = 0; i < bytes; i += unit) {
         where.offset = offset + static_cast<int64_t>(i);
         written(i);
-        touch(threadgroup_cells_[(start + i) >> threadgroup_shift_], s, false, true, where,
-              address + i, unit);
+        Cell& cell = threadgroup_cells_[(start + i) >> threadgroup_shift_];
+        touch({cell.write, cell.read}, s, false, true, where, address + i, unit);
     }
     return address;
 }
@@ -405,7 +409,7 @@ std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t elemen
     for (uint64_t at = 0; at < bytes; at += element_bytes) {
         bool written = false;
         for (uint64_t i = at / unit; i * unit < at + element_bytes && i < cells.size(); ++i)
-            written = written || Stamp::there(cells[i].write);
+            written = written || Stamp::there(cells.write(i));
         if (!written && count++ == 0)
             first = at / element_bytes;
     }
@@ -415,7 +419,7 @@ std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t elemen
 std::optional<Checks::Writer> Checks::writer(uint32_t index, uint64_t offset) const {
     if (index >= buffers_.size() || offset >= buffers_[index].bytes || device_cells_[index].empty())
         return std::nullopt;
-    const uint64_t write = device_cells_[index][offset / units_[index]].write;
+    const uint64_t write = device_cells_[index].write(offset / units_[index]);
     if (!Stamp::there(write))
         return std::nullopt;
     return Writer{Stamp::thread(write), threadgroup_at(Stamp::time(write)), Stamp::site(write)};

@@ -123,17 +123,26 @@ class Checks {
         uint64_t write = 0;
         uint64_t read = 0;
     };
-    // As many as a buffer has units. Zero, and no memory until they are touched.
+    struct CellAt {
+        uint64_t& write;
+        uint64_t& read;
+    };
+    // As many as a buffer has units. Zero, and no memory until they are touched: writes and reads
+    // lie apart, because most outputs are never read.
     class Cells {
       public:
         explicit Cells(size_t count);
         size_t size() const { return count_; }
         bool empty() const { return count_ == 0; }
-        Cell& operator[](size_t i) const { return cells_.get()[i]; }
+        uint64_t& write(size_t i) const { return writes_.get()[i]; }
+        uint64_t& read(size_t i) const { return reads_.get()[i]; }
 
       private:
+        using Stamps = std::unique_ptr<uint64_t, void (*)(void*)>;
+        static Stamps zeros(size_t count);
+
         size_t count_;
-        std::unique_ptr<Cell, void (*)(void*)> cells_;
+        Stamps writes_, reads_;
     };
     struct Stamp;   // what a cell's fields hold
     struct Access { // an access while it is checked
@@ -147,7 +156,7 @@ class Checks {
     };
 
     bool locate(Access& where, const char* address, char*& base) const;
-    void touch(Cell& cell, const CheckSite& s, bool device, bool undefined, const Access& where,
+    void touch(CellAt cell, const CheckSite& s, bool device, bool undefined, const Access& where,
                const char* memory, uint32_t unit);
     CheckReport found(CheckReport::Kind kind, const Access& where) const;
     CheckReport with_other(CheckReport report, uint64_t stamp, uint32_t other, bool wrote) const;
