@@ -118,14 +118,18 @@ class Watchdog {
     }
 
     void add(Watch& watch) {
+        bool sooner = false; // than it would look by itself: most launches end long before
         {
             const std::lock_guard lock(mutex_);
             if (!started_)
                 start();
             watches_.push_back(&watch);
             watch.threads_.push_back(pthread_self());
+            sooner = watch.deadline_ && *watch.deadline_ < next_look_;
+            if (sooner)
+                next_look_ = *watch.deadline_;
         }
-        if (watch.deadline_)
+        if (sooner)
             wake_watchdog();
     }
 
@@ -173,6 +177,7 @@ class Watchdog {
         new (&mutex_) std::mutex;
         new (&installing) std::mutex;
         watches_.clear();
+        next_look_ = Watch::Clock::time_point::max();
         started_ = false;
     }
 
@@ -218,10 +223,13 @@ class Watchdog {
         }
         if (!main_launches)
             interrupted_at = 0;
+        next_look_ = next;
         if (next == Watch::Clock::time_point::max())
             return -1;
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now).count();
-        return static_cast<int>(std::clamp<int64_t>(left, 1, 60'000));
+        const auto wait = std::clamp<int64_t>(left, 1, 60'000);
+        next_look_ = now + std::chrono::milliseconds(wait);
+        return static_cast<int>(wait);
     }
 
     static void end(Watch& watch, Watch::Reason reason) {
@@ -231,6 +239,7 @@ class Watchdog {
 
     std::mutex mutex_;
     std::vector<Watch*> watches_;
+    Watch::Clock::time_point next_look_ = Watch::Clock::time_point::max();
     bool started_ = false;
 };
 
