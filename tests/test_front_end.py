@@ -79,6 +79,16 @@ def test_an_index_may_be_a_constant_expression():
     assert function.arguments[0].index == 5
 
 
+def test_attributes_of_a_kernel_may_follow_its_name():
+    text = (
+        'kernel void k [[host_name("renamed"), max_total_threads_per_threadgroup(64)]]'
+        " (device int* x [[buffer(0)]]) { x[0] = 1; }"
+        "kernel void l [[max_total_threads_per_threadgroup(32)]] (device int* x [[buffer(0)]]) {}"
+    )
+    assert reflect(text, "renamed").max_total_threads_per_threadgroup == 64
+    assert reflect(text, "l").max_total_threads_per_threadgroup == 32
+
+
 def test_members_may_be_arrays_of_vectors():
     function = reflect(
         "struct S { float3 lights[4]; float2 grid[2][3]; half3x4 m[3]; };"

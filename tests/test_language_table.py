@@ -61,6 +61,7 @@ def test_every_feature_that_an_error_names_has_a_row():
         ("sampler s [[sampler(0)]]", "samplers"),
         ("texture2d<float> t [[texture(0)]]", "textures"),
         ("In in [[stage_in]]", "stage_in"),
+        ("threadgroup_imageblock In* tile", "imageblocks"),
     ],
 )
 def test_unsupported_parameters_are_errors_that_name_their_feature(device, parameter, feature):

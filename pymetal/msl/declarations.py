@@ -65,6 +65,14 @@ def after_template(tokens: Tokens, declaration: Declaration) -> int:
     return i
 
 
+def name_token(tokens: Tokens, declaration: Declaration) -> int:
+    """The token before a function's parameters that names it; attributes may stand between."""
+    i = declaration.parameters - 1
+    while tokens.text[i] == "]" and tokens.attribute_end(tokens.partner[i]) == i:
+        i = tokens.partner[i] - 1
+    return i
+
+
 def _scope(tokens: Tokens, i: int, end: int, *, in_class: bool) -> list[Declaration]:
     text = tokens.text
     found = []

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pymetal.msl.declarations import Declaration, after_template
+from pymetal.msl.declarations import Declaration, after_template, name_token
 from pymetal.msl.rewrite import forbidden
 from pymetal.msl.rewrite.attributes import attributes_in
 from pymetal.msl.rewrite.kernels import is_kernel
@@ -27,7 +27,7 @@ _TYPE = re.compile(
     r"|(?P<ray_tracing>(?:instance_|primitive_)?acceleration_structure|intersector"
     r"|intersection_(?:query|result|function_table))"
     r"|(?P<visible_function_tables>visible_function_table)"
-    r"|(?P<imageblocks>imageblock)"
+    r"|(?P<imageblocks>imageblock|threadgroup_imageblock)"
     r"|(?P<rendering>patch_control_point|interpolant|discard_fragment|dfdx|dfdy|fwidth)"
 )
 _LINE_MARKER = re.compile(r"[ \t]*#[ \t]*\d")
@@ -120,7 +120,7 @@ def _name(tokens: Tokens, declaration: Declaration) -> str:
     """What a declaration declares; "" (no token's text) where that is not plain."""
     text, kind = tokens.text, tokens.kind
     if declaration.parameters != -1:
-        return text[declaration.parameters - 1]
+        return text[name_token(tokens, declaration)]
     first = after_template(tokens, declaration)
     if declaration.kind == "class":
         return declared_name(tokens, first, declaration.head_end)
@@ -146,4 +146,4 @@ def _kernel_names(tokens: Tokens, declaration: Declaration) -> tuple[str, ...]:
         return ()
     if not is_kernel(tokens, start, opening, attributes):
         return ()
-    return hosts or (tokens.text[opening - 1],)
+    return hosts or (tokens.text[name_token(tokens, declaration)],)

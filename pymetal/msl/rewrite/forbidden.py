@@ -58,6 +58,8 @@ def find(tokens: Tokens) -> list[Problem]:
             problems.append(Problem(i, "'delete' is not supported in Metal"))
         elif word == "extern" and text[i + 1].startswith('"'):
             problems.append(Problem(i, "functions of other languages are not supported in Metal"))
+        elif word == "threadgroup_imageblock":
+            problems.append(Problem(i, "imageblocks are not supported", "imageblocks"))
         elif word in ("asm", "__asm", "__asm__") and _is_air_name(tokens, i):
             continue
         elif word in _NOT_METAL:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pymetal.msl.declarations import Declaration
+from pymetal.msl.declarations import Declaration, name_token
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
 
@@ -55,7 +55,7 @@ def _functions(tokens: Tokens, declarations: Sequence[Declaration]) -> dict[str,
     for declaration in declarations:
         if declaration.kind != "function" or declaration.parameters == -1:
             continue
-        name_at = declaration.parameters - 1
+        name_at = name_token(tokens, declaration)
         name = tokens.text[name_at]
         head = tokens.text[declaration.start : name_at]
         plain = tokens.kind[name_at] == "name" and {"template", "operator"}.isdisjoint(head)

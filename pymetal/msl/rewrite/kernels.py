@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from pymetal.msl.declarations import Declaration, after_template
+from pymetal.msl.declarations import Declaration, after_template, name_token
 from pymetal.msl.rewrite.attributes import Attribute, attributes_in
 from pymetal.msl.rewrite.names import Names
 from pymetal.msl.rewrite.parameters import Parameter, read_parameters
@@ -102,7 +102,7 @@ def _kernel(
     attributes: list[Attribute],
     problems: list[Problem],
 ) -> Kernel:
-    name = declaration.parameters - 1
+    name = name_token(tokens, declaration)
     is_template = start != declaration.start
     kernel = Kernel(tokens.text[name], name, [], is_template)
     for attribute in attributes:
