@@ -130,7 +130,8 @@ def sarif(reports: Iterable[Report]) -> dict[str, Any]:
 
 def _location(file: str, line: int, column: int) -> dict[str, Any]:
     region = {"startLine": line, "startColumn": max(column, 1)}
-    artifact = {"uri": file.replace(os.sep, "/")}
+    folder = os.getcwd() + os.sep  # sites show files of a repository, from where it starts
+    artifact = {"uri": file.removeprefix(folder).replace(os.sep, "/")}
     return {"physicalLocation": {"artifactLocation": artifact, "region": region}}
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import pymetal
+from pymetal import cli
 from pymetal.cpu.checks.pipeline import CheckedPipeline
 from pymetal.sanitizer import CheckWarning, Report, sarif
 
@@ -181,6 +182,24 @@ def test_a_checked_run_computes_the_same() -> None:
         plain = pymetal.run_metal_kernel(*arguments, device="cpu")
     checked = pymetal.run_metal_kernel(*arguments, device="cpu", check=True)
     np.testing.assert_array_equal(plain, checked)
+
+
+def test_the_command_line_prints_reports_for_machines(tmp_path, monkeypatch, capsys) -> None:
+    source = (FOLDER / "missing_barrier.metal").read_text()
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "missing_barrier.metal").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    options = ["--grid", "256", "--threadgroup", "64", "-i", "ones:256", "-o", "256", "--json"]
+    path = str(tmp_path / "kernels" / "missing_barrier.metal")
+    options += ["--sarif", "found.sarif", "--device", "cpu"]
+    assert cli.main(["run", path, *options]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["type"] == "KernelFault"
+    first = error["reports"][0]
+    assert (first["kind"], first["line"], first["second"]["line"]) == ("race", 13, 12)
+    results = json.loads((tmp_path / "found.sarif").read_text())["runs"][0]["results"]
+    place = results[0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "kernels/missing_barrier.metal"
 
 
 def test_the_command_line_prints_and_writes_reports(tmp_path) -> None:

@@ -47,6 +47,9 @@ def error_facts(error: Error) -> dict[str, Any]:
     facts: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
     if isinstance(error, CompileError):
         facts["diagnostics"] = [vars(diagnostic) for diagnostic in error.diagnostics]
+    reports = error.__dict__.get("reports")  # of a checked run
+    if reports is not None:
+        facts["reports"] = [report.as_json() for report in reports]
     return facts
 
 
