@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import pydoc
 from pathlib import Path
 
@@ -408,8 +409,11 @@ def test_many_launches_take_no_memory(library):
     out = pymetal.zeros(8)
     with pymetal.Queue() as queue:
         launch(1000)
-        before = pages()
+        seen = [pages()]
         for _ in range(5):
             launch(1000)
-        # 15,000 launches that each kept as little as a pointer would be 30 pages; noise is less.
-        assert pages() - before < 256  # 1 MiB, or 70 bytes a launch
+            seen.append(pages())
+    # Allocators grow or trim in a round or two; 16 bytes kept by each of a round's 3,000 launches
+    # are 11 pages in every round.
+    growth = sorted(after - before for before, after in itertools.pairwise(seen))
+    assert growth[len(growth) // 2] < 8, growth
