@@ -55,6 +55,7 @@ def test_random_kernels_do_the_same_under_checks() -> None:
 # Seeds whose kernels once differed: (seed, size, grid, threadgroup), and why.
 FOUND = [
     (49, 12, (100,), (50,)),  # a loop whose end stands before its body in clang's text
+    (1001341, 3, (35, 3), (5, 7)),  # LLVM rounds the product of two constants in fmuladd
     (5038, 6, (64,), (32,)),  # LLVM leaves a loop without an end where nothing comes
     (448, 3, (256,), (128,)),  # a loop's end that some of its lanes pass twice
 ]
@@ -158,6 +159,12 @@ CASES = {
     "a_loop_without_an_end_where_nothing_comes": """
         if (a[i] > 5000) while (true) {}
         if (a[i] & 1) { out[i] = 7; if (a[i] > 6000) while (true) {} out[i] += a[i]; }
+    """,
+    "a_product_of_constants_that_is_added_to_something": """
+        float x = f[i] * 1e-3f, y = float(a[i]);
+        float4 q = float4(1.118034f, y, 1.05733f, 3.3541021f);
+        q = q * q.wzyx + float4(x);
+        out[i] = as_type<uint>(q.x) ^ as_type<uint>(q.z) * 3 ^ as_type<uint>(q.w) * 7;
     """,
     "many_threads_that_write_one_place": """
         if (a[i] & 1) out[3] = 5;

@@ -152,14 +152,18 @@ def call(e: Emitter, i: Instruction, what: Mathematics | None) -> None:
         return
     flags = " ".join([*(f for f in i.flags if not f.endswith("tail")), ""])
     type_ = e.type_text(i.type)
+    callee = i.callee
+    if e.target.fused_multiply_add and type_ not in NARROW:
+        # LLVM would round the product of two constants, which the reference engine does not.
+        callee = callee.replace("llvm.fmuladd.", "llvm.fma.")
     if scalar:
         operands = [f"{e.type_text(o.type)} {e.scalar(o)}" for o in i.operands]
-        e.define(i, e.call(type_, i.callee, *operands, flags=flags))
+        e.define(i, e.call(type_, callee, *operands, flags=flags))
         return
-    suffix = _TYPE_SUFFIX.search(i.callee)
+    suffix = _TYPE_SUFFIX.search(callee)
     if suffix is None:
         raise NotVectorised(f"'{i.callee}'")
-    name = i.callee[: suffix.start()]
+    name = callee[: suffix.start()]
     short = name.removeprefix("llvm.")
     if short in elementary.NAMES and type_ in ("float", *NARROW):
         vectors = [e.vector(o) for o in i.operands]
