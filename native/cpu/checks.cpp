@@ -11,30 +11,6 @@
 
 namespace pymetal::cpu {
 
-// A write: when (32 bits), who (10), where in the code (19), flags.
-// A read: when, who, who else, flags.
-struct Checks::Stamp {
-    static constexpr uint64_t kThere = uint64_t{1} << 63;
-    static constexpr uint64_t kAtomic = uint64_t{1} << 62;
-    static constexpr uint64_t kMany = uint64_t{1} << 61; // another thread did the same, too
-
-    static uint64_t time(uint64_t s) { return s & 0xffffffff; }
-    static uint32_t thread(uint64_t s) { return s >> 32 & 1023; }
-    static uint32_t second(uint64_t s) { return s >> 42 & 1023; }
-    static uint32_t site(uint64_t s) { return s >> 42 & 0x7ffff; } // of a write
-    static bool there(uint64_t s) { return (s & kThere) != 0; }
-    static bool atomic(uint64_t s) { return (s & kAtomic) != 0; }
-    static bool many(uint64_t s) { return (s & kMany) != 0; }
-
-    static uint64_t write(uint64_t time, uint32_t thread, uint32_t site, bool atomic) {
-        return kThere | (atomic ? kAtomic : 0) | uint64_t{site & 0x7ffff} << 42 |
-               uint64_t{thread} << 32 | (time & 0xffffffff);
-    }
-    static uint64_t read(uint64_t time, uint32_t thread, bool atomic) {
-        return kThere | (atomic ? kAtomic : 0) | uint64_t{thread} << 32 | (time & 0xffffffff);
-    }
-};
-
 namespace {
 
 constexpr uint32_t kDeviceMemory = 1, kThreadgroupMemory = 2; // AIR's mem_flags
@@ -54,8 +30,11 @@ Checks::Checks(std::vector<CheckSite> sites) : sites_(std::move(sites)) {
     threadgroup_unit_ = unit_of(Space::variable, 0);
     threadgroup_shift_ = static_cast<uint32_t>(std::countr_zero(threadgroup_unit_));
     for (CheckSite& s : sites_) {
-        s.quick = s.space == Space::variable && s.bytes == threadgroup_unit_ && !s.writes &&
-                  !s.atomic && s.bytes <= s.object_bytes;
+        if (s.space == Space::variable && s.bytes == threadgroup_unit_ && !s.writes && !s.atomic &&
+            s.bytes <= s.object_bytes) {
+            s.quick_end = s.object_bytes - s.bytes + 1;
+            s.quick_mask = std::max(s.align, s.bytes) - 1;
+        }
         elsewhere_.resize(std::max<size_t>(elsewhere_.size(), s.bytes));
     }
 }
@@ -254,13 +233,8 @@ void Checks::touch(CellAt cell, const CheckSite& s, bool device, bool undefined,
     if (s.reads) {
         const uint64_t mine = Stamp::read(clock_, self, s.atomic);
         const bool foreign = device && Stamp::there(read) && Stamp::time(read) < started_;
-        if (!Stamp::there(read) || (!foreign && Stamp::time(read) < fence))
-            cell.read = mine;
-        else if (!foreign && Stamp::thread(read) != self && !Stamp::many(read))
-            cell.read = (mine & ~(uint64_t{1023} << 42)) | Stamp::kMany |
-                        uint64_t{Stamp::thread(read)} << 42;
-        else if (!foreign && Stamp::thread(read) == self && !Stamp::many(read))
-            cell.read = mine;
+        if (!foreign)
+            note_read(cell.read, mine, fence);
     }
     if (!s.writes)
         return;
@@ -272,19 +246,6 @@ void Checks::touch(CellAt cell, const CheckSite& s, bool device, bool undefined,
         cell.write |= Stamp::kMany;
     else if (!(s.atomic && unordered && Stamp::many(write)))
         cell.write = Stamp::write(clock_, self, where.site, s.atomic);
-}
-
-bool Checks::is_settled(uint32_t site, const char* address, const char* base) const {
-    const CheckSite& s = sites_[site];
-    const auto offset = static_cast<uint64_t>(address - base);
-    if (!s.quick || offset > s.object_bytes - s.bytes ||
-        (offset & (std::max(s.align, s.bytes) - 1)) != 0)
-        return false;
-    const Cell& cell =
-        threadgroup_cells_[static_cast<uint64_t>(address - memory_) >> threadgroup_shift_];
-    return Stamp::there(cell.write) && Stamp::many(cell.read) &&
-           Stamp::time(cell.write) < threadgroup_fence_ && Stamp::time(cell.write) >= started_ &&
-           Stamp::time(cell.read) >= threadgroup_fence_;
 }
 
 void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes,

@@ -34,7 +34,9 @@ struct CheckSite {
     bool writes = false;
     bool reads = false;
     bool atomic = false;
-    bool quick = false; // see Checks::is_settled
+    // Offsets at which Checks::read_settled may be tried: below it, with none of these bits.
+    uint64_t quick_end = 0;
+    uint32_t quick_mask = 0;
 };
 
 // A buffer of the launch.
@@ -88,9 +90,9 @@ class Checks {
     // `value`: the first 16 bytes that are written, if that is known.
     void* access(uint32_t site, char* address, char* base, uint64_t bytes,
                  const uint64_t (*value)[2]);
-    // Whether it is what most reads of threadgroup memory are: of a unit that was written before
-    // the last barrier, and read by several threads since. Nothing is to be noted then.
-    bool is_settled(uint32_t site, const char* address, const char* base) const;
+    // Does what `access` would, if it is what most reads of threadgroup memory are: of one unit
+    // that was written before the last barrier. Returns false, and does nothing, if it is not.
+    bool read_settled(uint32_t site, const char* address, const char* base);
     void* access_private(uint32_t site, char* address, char* base, char* shadow, uint64_t bytes);
     void shift(uint32_t site, uint64_t count, uint32_t width);
     void conversion(uint32_t site, double value, double lowest, double highest);
@@ -119,6 +121,30 @@ class Checks {
     std::optional<Writer> writer(uint32_t index, uint64_t offset) const;
 
   private:
+    // What a cell's fields hold.
+    // A write: when (32 bits), who (10), where in the code (19), flags.
+    // A read: when, who, who else, flags.
+    struct Stamp {
+        static constexpr uint64_t kThere = uint64_t{1} << 63;
+        static constexpr uint64_t kAtomic = uint64_t{1} << 62;
+        static constexpr uint64_t kMany = uint64_t{1} << 61; // another thread did the same, too
+
+        static uint64_t time(uint64_t s) { return s & 0xffffffff; }
+        static uint32_t thread(uint64_t s) { return s >> 32 & 1023; }
+        static uint32_t second(uint64_t s) { return s >> 42 & 1023; }
+        static uint32_t site(uint64_t s) { return s >> 42 & 0x7ffff; } // of a write
+        static bool there(uint64_t s) { return (s & kThere) != 0; }
+        static bool atomic(uint64_t s) { return (s & kAtomic) != 0; }
+        static bool many(uint64_t s) { return (s & kMany) != 0; }
+
+        static uint64_t write(uint64_t time, uint32_t thread, uint32_t site, bool atomic) {
+            return kThere | (atomic ? kAtomic : 0) | uint64_t{site & 0x7ffff} << 42 |
+                   uint64_t{thread} << 32 | (time & 0xffffffff);
+        }
+        static uint64_t read(uint64_t time, uint32_t thread, bool atomic) {
+            return kThere | (atomic ? kAtomic : 0) | uint64_t{thread} << 32 | (time & 0xffffffff);
+        }
+    };
     struct Cell {
         uint64_t write = 0;
         uint64_t read = 0;
@@ -144,7 +170,6 @@ class Checks {
         size_t count_;
         Stamps writes_, reads_;
     };
-    struct Stamp;   // what a cell's fields hold
     struct Access { // an access while it is checked
         uint32_t site;
         Space space;
@@ -156,6 +181,15 @@ class Checks {
     };
 
     bool locate(Access& where, const char* address, char*& base) const;
+    // `read`: who did so before in this threadgroup; two threads are remembered after a `fence`.
+    static void note_read(uint64_t& read, uint64_t mine, uint64_t fence) {
+        if (!Stamp::there(read) || Stamp::time(read) < fence)
+            read = mine;
+        else if (!Stamp::many(read))
+            read = Stamp::thread(read) == Stamp::thread(mine)
+                       ? mine
+                       : mine | Stamp::kMany | uint64_t{Stamp::thread(read)} << 42;
+    }
     void touch(CellAt cell, const CheckSite& s, bool device, bool undefined, const Access& where,
                const char* memory, uint32_t unit);
     CheckReport found(CheckReport::Kind kind, const Access& where) const;

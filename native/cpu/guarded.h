@@ -3,6 +3,7 @@
 #pragma once
 
 #include "faults.h"
+#include "initial_exec.h"
 
 #include <atomic>
 #include <csignal>
@@ -12,11 +13,6 @@
 #include <sys/ucontext.h>
 #else
 #include <ucontext.h>
-#endif
-#ifdef __linux__
-#define PYMETAL_INITIAL_EXEC __attribute__((tls_model("initial-exec")))
-#else
-#define PYMETAL_INITIAL_EXEC
 #endif
 
 namespace pymetal::cpu {

@@ -18,9 +18,6 @@ constexpr size_t kSimdgroupStackBytes = 2 * 1024 * 1024;
 // Stacks for more private arrays than this are not kept from launch to launch.
 constexpr size_t kKeptPrivateBytes = 64 * 1024;
 
-// Asked at every access of a checked run: no call to find where it is.
-constinit thread_local PYMETAL_INITIAL_EXEC Threadgroup* current_threadgroup = nullptr;
-
 constexpr uint32_t first_bits(uint32_t count) {
     return count >= 32 ? ~uint32_t{0} : (uint32_t{1} << count) - 1;
 }
@@ -31,9 +28,7 @@ uint32_t lowest(uint32_t bits) {
 
 } // namespace
 
-Threadgroup& Threadgroup::current() {
-    return *current_threadgroup;
-}
+constinit thread_local PYMETAL_INITIAL_EXEC Threadgroup* current_threadgroup = nullptr;
 
 void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_t memory_bytes,
                         const std::atomic<bool>& stop) {

@@ -4,6 +4,7 @@
 #include "context.h"
 #include "faults.h"
 #include "fiber.h"
+#include "initial_exec.h"
 #include "schedule.h"
 #include "simdgroup.h"
 
@@ -50,6 +51,9 @@ struct Fault {
     std::vector<uint32_t> absent; // of those that finished, or passed it by
 };
 
+class Threadgroup;
+extern constinit thread_local PYMETAL_INITIAL_EXEC Threadgroup* current_threadgroup;
+
 // The state in which a worker runs threadgroups, reused from one to the next.
 //
 // Threads are fibers, grouped by simdgroup: each is ready, waits in a cross-lane operation, waits
@@ -73,7 +77,7 @@ class Threadgroup {
     Fault& fault() { return fault_; }
 
     // For compiled code, through the functions of context.h.
-    static Threadgroup& current();
+    static Threadgroup& current() { return *current_threadgroup; }
     const ThreadContext& thread() const { return contexts_[running_]; }
     Checks* checks() const { return kernel_.checks; }
     Log* log() const { return kernel_.log; }
