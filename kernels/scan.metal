@@ -10,7 +10,7 @@
 // scan_totals       (32 c, 1, 1)      (32 s, 1, 1), s <= 32
 //     one long row in c = ceil(n / 512) chunks: each simdgroup adds up one ...
 // scan_chunks       (32 c, 1, 1)      (32 s, 1, 1), s <= 32
-//     ... and scans it from the sum of those before
+//     ... and scans it from the sum of those before, in totals after a scan
 //
 // scan_totals, then any scan of the totals, then scan_chunks scan a row that is too long for one
 // threadgroup, and read it only twice. Each has _int and _uint beside float (T).
@@ -31,7 +31,7 @@
 // buffer  name    type             shape  access
 // 0       out     device T*        (n,)   write
 // 1       x       device const T*  (n,)   read
-// 2       totals  device const T*  (c,)   read: scanned
+// 2       totals  device const T*  (c,)   read
 // 3       n       constant uint&   ()     read
 //
 // formula    out[i] = x[0] + ... + x[i], of each row
