@@ -28,6 +28,11 @@ def compiles(text: str, device: str) -> None:
     )
 
 
+def asked_for(kernel: str, device: str) -> None:
+    """Compile a file of kernel `k`, and ask for it: others of the file would run."""
+    pymetal.compile(f"{PREAMBLE}{kernel}", device=device).kernel("k")
+
+
 # ---- limits -----------------------------------------------------------------------------------
 
 
@@ -285,14 +290,20 @@ def test_target_conditionals_say_macos(device):
         ("visible_function_table<float(float)> t", "visible function tables"),
         ("command_buffer b", "indirect command buffers"),
         ("imageblock<float4> b", "imageblocks"),
-        ("tensor<float, int> t", "tensors"),
     ],
 )
 def test_an_unsupported_type_is_an_error_that_names_its_feature(device, parameter, feature):
     only_on_the_software_device(device)
     with pytest.raises(pymetal.UnsupportedError) as caught:
-        compiles(f"void f({parameter}) {{}}", device)
+        asked_for(f"kernel void k({parameter}) {{}}", device)
     assert caught.value.feature == feature
+
+
+def test_a_tensor_without_its_header_is_an_error_that_names_it(device):
+    only_on_the_software_device(device)
+    with pytest.raises(pymetal.UnsupportedError) as caught:
+        compiles("void f(tensor<float, int> t) {}", device)
+    assert caught.value.feature == "tensors"
 
 
 @pytest.mark.parametrize(
@@ -302,7 +313,7 @@ def test_an_unsupported_type_is_an_error_that_names_its_feature(device, paramete
 def test_a_rendering_function_is_an_error_that_names_its_feature(device, statement, feature):
     only_on_the_software_device(device)
     with pytest.raises(pymetal.UnsupportedError) as caught:
-        compiles(f"void f() {{ {statement} }}", device)
+        asked_for(f"kernel void k() {{ {statement} }}", device)
     assert caught.value.feature == feature
 
 
