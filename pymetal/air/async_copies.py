@@ -37,9 +37,10 @@ def definition(name: str, result: str, parameters: tuple[str, ...]) -> tuple[str
         return None
     head = ", ".join(f"{type_} %p{i}" for i, type_ in enumerate(parameters))
     if match[1] == "2" and parameters == _PLANE:
-        setup, element = _plane()
+        (setup, element), count = _plane(), "%count"
     elif match[1] == "1" and parameters == _ROW:
-        setup, element = ["  %count = add i64 %p4, 0"], _addresses("%p2", "%e", "%p3", "%e")
+        setup, count = [], "%p4"
+        element = ["  %is_there = icmp eq i64 0, 0", *_addresses("%p2", "%e", "%p3", "%e")]
     else:
         return None
     lines = [
@@ -51,7 +52,7 @@ def definition(name: str, result: str, parameters: tuple[str, ...]) -> tuple[str
         "  br label %elements",
         "elements:",
         "  %e = phi i64 [ %first, %entry ], [ %e.next, %next ]",
-        "  %more = icmp ult i64 %e, %count",
+        f"  %more = icmp ult i64 %e, {count}",
         "  br i1 %more, label %element, label %done",
         "element:",
         *element,
@@ -97,13 +98,11 @@ def _plane() -> tuple[list[str], list[str]]:
             f"  %{end}.column = mul i64 %{x}, %p{step}",
             f"  %{end}.index = add i64 %{end}.row, %{end}.column",
         ]
-    addresses = _addresses("%p2", "%to.index", "%p6", "%from.index")
-    return setup, lines + [line for line in addresses if "%is_there" not in line]
+    return setup, lines + _addresses("%p2", "%to.index", "%p6", "%from.index")
 
 
 def _addresses(to: str, to_index: str, source: str, source_index: str) -> list[str]:
     return [
-        "  %is_there = icmp eq i64 0, 0",
         f"  %to.bytes = mul i64 {to_index}, %p0",
         f"  %to = getelementptr i8, ptr {to}, i64 %to.bytes",
         f"  %from.bytes = mul i64 {source_index}, %p0",

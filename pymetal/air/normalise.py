@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from pymetal.air.intrinsics import Signature, definition, is_known
+from pymetal.air.operand_types import types_of
 from pymetal.errors import LibraryError, UnsupportedError
 
 THREADGROUP_SECTION = "air.threadgroup"
@@ -182,7 +183,7 @@ def define_arithmetic(text: str) -> str:
         raise LibraryError(f"cannot read LLVM IR: {left[0].strip()}")
     declared = set(re.findall(r"^declare [^\n]*?@([\w.]+)\(", text, re.M))
     added = [body for name, body in helpers.items() if name not in declared]
-    return _insert(text, "".join(added))
+    return insert_functions(text, "".join(added))
 
 
 def _short(type_: str) -> str:
@@ -245,7 +246,7 @@ def define_intrinsics(text: str) -> str:
             or (name.startswith("air.get_simdgroup_index_in"))
         ):
             return "" if name.startswith("llvm.") else match[0]
-        waiting.append(Signature(name, _result_type(match[1]), _parameter_types(match[3])))
+        waiting.append(Signature(name, _result_type(match[1]), tuple(types_of(match[3]))))
         return ""
 
     text = _DECLARE.sub(take, text)
@@ -262,10 +263,10 @@ def define_intrinsics(text: str) -> str:
             ) from error
         done[signature.name] = found[0] if found else signature.declaration
         waiting += found[1] if found else []
-    return _insert(text, "".join(done.values()))
+    return insert_functions(text, "".join(done.values()))
 
 
-def _insert(text: str, functions: str) -> str:
+def insert_functions(text: str, functions: str) -> str:
     """Add functions before attributes and metadata, where LLVM's printer has them."""
     places = [p for p in (text.find("\nattributes #"), text.find("\n!")) if p >= 0]
     at = min(places, default=len(text))
@@ -280,21 +281,3 @@ def _result_type(text: str) -> str:
     if text.endswith("}"):
         return text[text.index("{") :]
     return text.rpartition(" ")[2]
-
-
-def _parameter_types(text: str) -> tuple[str, ...]:
-    """The types of `<2 x float> noundef, ptr captures(none)) #1`."""
-    types, depth, start = [], 0, 0
-    for i, character in enumerate(text):
-        if character in "(<{[":
-            depth += 1
-        elif character in ")>}]":
-            depth -= 1
-        if depth < 0 or (character == "," and depth == 0):
-            part = text[start:i].strip()
-            if part:
-                types.append(part[: part.index(">") + 1] if part[0] == "<" else part.split()[0])
-            start = i + 1
-        if depth < 0:
-            break
-    return tuple(types)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 
+from pymetal.air.normalise import insert_functions
+from pymetal.air.operand_types import TYPE, types_of
+
 # Below the lowest address that a process may map; not the one of recursion.py.
 FAULT_ADDRESS = 0x1010
 
-TYPE = r'(?:ptr(?: addrspace\(\d+\))?|<[^<>]*>|\[[^\n]*\]|\{[^{}]*\}|%(?:"[^"]*"|[-\w.$]+)|\w+)'
 _NAME = r'"[^"]*"|[-\w.$]+'
 _CALL = re.compile(
     rf"^(?P<head>  (?:%[-\w.$]+ = )?(?:(?:tail|musttail|notail) )?call [^@\n(]*?)"
@@ -57,21 +59,7 @@ def dispatch(text: str) -> str:
         return f"{match['head']}{match['result']} @{name}({operands}){match['rest']}"
 
     text = _CALL.sub(choose, text)
-    at = text.find("\nattributes #")
-    at = at if at >= 0 else len(text)
-    return "".join([text[:at], "\n", *chosen.values(), text[at:]])
-
-
-def types_of(text: str) -> list[str]:
-    """The types of operands or parameters, attributes and values left out."""
-    parts, depth, start = [], 0, 0
-    for i, c in enumerate(text):
-        depth += (c in "(<[{") - (c in ")>]}")
-        if c == "," and depth == 0:
-            parts.append(text[start:i])
-            start = i + 1
-    found = [re.match(TYPE, part.strip()) for part in (*parts, text[start:])]
-    return [match[0] for match in found if match]
+    return insert_functions(text, "".join(chosen.values()))
 
 
 def _choice(name: str, result: str, types: list[str], numbers: dict[str, int]) -> str:

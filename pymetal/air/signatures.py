@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pymetal.air.pointers import TYPE, types_of
+from pymetal.air.operand_types import TYPE, types_of
 
 _SCALARS = {"f32": "float", "f16": "half", "bf16": "bfloat"}
 _TYPE = r"(f32|f16|bf16|[su]\.i(?:8|16|32|64))"

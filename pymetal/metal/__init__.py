@@ -18,7 +18,7 @@ def is_present() -> bool:
     """Whether this build has Metal and Metal lists a GPU."""
     from pymetal.metal import validation
 
-    validation.is_on()
+    validation.settle()
     present: bool = _native.metal_is_present()
     return present
 
@@ -27,5 +27,5 @@ def open_device() -> MetalDevice:
     """The system's GPU. Raises `DeviceError`."""
     from pymetal.metal import device, validation
 
-    validation.is_on()
+    validation.settle()
     return device.open_device()

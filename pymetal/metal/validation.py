@@ -17,6 +17,11 @@ VARIABLE = "MTL_SHADER_VALIDATION"
 REPORTS = "MTL_SHADER_VALIDATION_REPORT_TO_STDERR"
 
 
+def settle() -> None:
+    """To be called before Metal is first asked for a device, which settles it for the process."""
+    is_on()
+
+
 @cache
 def is_on() -> bool:
     """Whether Metal validates: fixed by the first call, which is to be before any device."""

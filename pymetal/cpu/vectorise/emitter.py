@@ -72,6 +72,7 @@ class Emitter:
         self.lines: list[str] = []
         self.head: list[str] = []  # allocas
         self.block = ""
+        self._blocks = {b.name: b for b in function.blocks}
         self.mask: str | None = None  # None: all lanes
         self.names: dict[str, str] = {}
         self.definitions = {i.name: i for i in function.instructions if i.name}
@@ -146,6 +147,11 @@ class Emitter:
         A select, because "and" would let in the poison that absent lanes may have made.
         """
         return self.let(f"select {MASK} {mask}, {MASK} {condition}, {MASK} zeroinitializer")
+
+    def from_here(self, i: Instruction) -> list[Instruction]:
+        """The instructions of this block from `i` on."""
+        instructions = self._blocks[self.block].instructions
+        return instructions[instructions.index(i) :]
 
     def begin(self, block: str, mask: str | None) -> None:
         """A new block: nothing is in registers yet."""

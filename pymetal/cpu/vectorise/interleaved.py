@@ -6,7 +6,7 @@ access, and 4 x 4 elements change rows for columns in registers. All lanes are a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.values import Local, Value
@@ -52,8 +52,7 @@ def store(e: Emitter, i: Instruction) -> bool:
     if not found or any(len(ones) > 1 for ones in found.values()):
         return False
     group = [found[offset][0] for offset in sorted(found)]
-    block = next(b for b in e.function.blocks if b.name == e.block)
-    *_, last = (one for one in block.instructions if one in group)
+    *_, last = (one for one in e.from_here(i) if one in group)
     e.waiting |= {one: [] for one in group if one is not i} | {last: group}
     return True
 
@@ -96,7 +95,9 @@ def _group(
         return {}
     found: dict[int, list[Instruction]] = {}
     root, start = _origin(e, i.operands[-1])
-    for other in _from_here(e, i):
+    for other in e.from_here(i):
+        if other.name in e.done:
+            continue
         same = other.opcode == i.opcode and _plain(other) and other.type == i.type
         if same and (i.opcode == "load" or other.operands[0].type == i.operands[0].type):
             other_root, at = _origin(e, other.operands[-1])
@@ -118,12 +119,6 @@ def _group(
         if begin + count <= len(run) and count * _SIZE <= step:
             return {offset: found[offset] for offset in run[begin : begin + count]}
     return {}
-
-
-def _from_here(e: Emitter, i: Instruction) -> Iterator[Instruction]:
-    block = next(b for b in e.function.blocks if b.name == e.block)
-    start = block.instructions.index(i)
-    yield from (other for other in block.instructions[start:] if other.name not in e.done)
 
 
 def _plain(i: Instruction) -> bool:

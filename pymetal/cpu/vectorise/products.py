@@ -36,9 +36,8 @@ def multiply(e: Emitter, i: Instruction, type_: str) -> None:
 
 def _factor(e: Emitter, value: Value) -> tuple[str, str]:
     """Arguments: where a factor starts, and the elements from one row to the next."""
-    place, stride = _slot(e, value), "8"
-    if isinstance(value, Local) and value.name in e.places:
-        place, stride = e.places[value.name]
+    in_place = e.places.get(value.name) if isinstance(value, Local) else None
+    place, stride = in_place or (_slot(e, value), "8")
     return f"ptr {place}", f"i64 {stride}"
 
 
@@ -57,16 +56,14 @@ def _slot(e: Emitter, value: Value) -> str:
         slot = e.stack(_MATRIX)
         e.do(f"store {_MATRIX} {value.text}, ptr {slot}")
         return slot
-    return "" if value.name in e.places else e.slot(value.name)
+    return e.slot(value.name)
 
 
 def _partner(e: Emitter, i: Instruction) -> list[Instruction]:
     """A later product of the block with the same a that can be computed as early."""
-    block = next(b for b in e.function.blocks if b.name == e.block)
-    start = block.instructions.index(i)
     made = {i.name}
     touched = _slots(e, i)
-    for other in block.instructions[start + 1 :]:
+    for other in e.from_here(i)[1:]:
         if (
             is_product(other)
             and other.operands[0] == i.operands[0]
