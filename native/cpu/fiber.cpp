@@ -1,6 +1,7 @@
 #include "fiber.h"
 
 #include "../memory.h"
+#include "assembly.h"
 
 #include <cstdint>
 #include <new>
@@ -19,14 +20,6 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-#ifdef __APPLE__
-#define SYMBOL(name) "_" #name
-#define HIDDEN(name) ".private_extern _" #name "\n"
-#else
-#define SYMBOL(name) #name
-#define HIDDEN(name) ".hidden " #name "\n"
-#endif
-
 // pymetal_switch_fiber(void** save, void* to): pushes the callee-saved registers, stores the stack
 // pointer to *save, takes `to` as the stack pointer and pops what was pushed there. On x86-64 it
 // ends in a jump: a return would go elsewhere than the processor predicts. pymetal_start_fiber:
@@ -35,73 +28,37 @@
 extern "C" void pymetal_switch_fiber(void** save, void* to);
 extern "C" void pymetal_start_fiber();
 
+// clang-format off
 #if defined(__x86_64__)
-// System V ABI: rbp rbx r12-r15 are the callee's; rsp is 16-byte aligned at each call.
-asm(".text\n"
-    ".globl " SYMBOL(pymetal_switch_fiber) "\n" HIDDEN(pymetal_switch_fiber) ".p2align 4\n" SYMBOL(
-        pymetal_switch_fiber) ":\n"
-                              "  pushq %rbp\n"
-                              "  pushq %rbx\n"
-                              "  pushq %r12\n"
-                              "  pushq %r13\n"
-                              "  pushq %r14\n"
-                              "  pushq %r15\n"
-                              "  movq %rsp, (%rdi)\n"
-                              "  movq %rsi, %rsp\n"
-                              "  popq %r15\n"
-                              "  popq %r14\n"
-                              "  popq %r13\n"
-                              "  popq %r12\n"
-                              "  popq %rbx\n"
-                              "  popq %rbp\n"
-                              "  popq %rcx\n"
-                              "  jmpq *%rcx\n"
-                              ".globl " SYMBOL(pymetal_start_fiber) "\n" HIDDEN(pymetal_start_fiber) ".p2align 4\n" SYMBOL(
-                                  pymetal_start_fiber) ":\n"
-                                                       "  movq %r12, %rdi\n"
-                                                       "  callq *%rbx\n"
-                                                       "  ud2\n");
+asm(PYMETAL_FUNCTION(pymetal_switch_fiber)
+    PYMETAL_PUSH_CALLEE_SAVED
+    "  movq %rsp, (%rdi)\n"
+    "  movq %rsi, %rsp\n"
+    PYMETAL_POP_CALLEE_SAVED
+    "  popq %rcx\n"
+    "  jmpq *%rcx\n"
+    PYMETAL_FUNCTION(pymetal_start_fiber)
+    "  movq %r12, %rdi\n"
+    "  callq *%rbx\n"
+    "  ud2\n");
 constexpr size_t kFrameWords = 7; // r15 r14 r13 r12 rbx rbp, return address
 constexpr size_t kArgumentWord = 3, kFunctionWord = 4, kReturnWord = 6;
 #elif defined(__aarch64__)
-// AAPCS64: x19-x28, the frame record x29 x30, and the low halves of v8-v15 are the callee's.
-asm(".text\n"
-    ".globl " SYMBOL(pymetal_switch_fiber) "\n" HIDDEN(pymetal_switch_fiber) ".p2align 4\n" SYMBOL(
-        pymetal_switch_fiber) ":\n"
-                              "  stp x19, x20, [sp, #-160]!\n"
-                              "  stp x21, x22, [sp, #16]\n"
-                              "  stp x23, x24, [sp, #32]\n"
-                              "  stp x25, x26, [sp, #48]\n"
-                              "  stp x27, x28, [sp, #64]\n"
-                              "  stp x29, x30, [sp, #80]\n"
-                              "  stp d8, d9, [sp, #96]\n"
-                              "  stp d10, d11, [sp, #112]\n"
-                              "  stp d12, d13, [sp, #128]\n"
-                              "  stp d14, d15, [sp, #144]\n"
-                              "  mov x2, sp\n"
-                              "  str x2, [x0]\n"
-                              "  mov sp, x1\n"
-                              "  ldp x21, x22, [sp, #16]\n"
-                              "  ldp x23, x24, [sp, #32]\n"
-                              "  ldp x25, x26, [sp, #48]\n"
-                              "  ldp x27, x28, [sp, #64]\n"
-                              "  ldp x29, x30, [sp, #80]\n"
-                              "  ldp d8, d9, [sp, #96]\n"
-                              "  ldp d10, d11, [sp, #112]\n"
-                              "  ldp d12, d13, [sp, #128]\n"
-                              "  ldp d14, d15, [sp, #144]\n"
-                              "  ldp x19, x20, [sp], #160\n"
-                              "  ret\n"
-                              ".globl " SYMBOL(pymetal_start_fiber) "\n" HIDDEN(pymetal_start_fiber) ".p2align 2\n" SYMBOL(
-                                  pymetal_start_fiber) ":\n"
-                                                       "  mov x0, x19\n"
-                                                       "  blr x20\n"
-                                                       "  brk #1\n");
+asm(PYMETAL_FUNCTION(pymetal_switch_fiber)
+    PYMETAL_PUSH_CALLEE_SAVED
+    "  mov x2, sp\n"
+    "  str x2, [x0]\n"
+    "  mov sp, x1\n"
+    PYMETAL_POP_CALLEE_SAVED
+    "  ret\n"
+    PYMETAL_FUNCTION(pymetal_start_fiber)
+    "  mov x0, x19\n"
+    "  blr x20\n"
+    "  brk #1\n");
 constexpr size_t kFrameWords = 20;
 constexpr size_t kArgumentWord = 0, kFunctionWord = 1, kReturnWord = 11;
-#else
-#error "fibers are written for x86-64 and aarch64"
 #endif
+// clang-format on
 
 namespace pymetal::cpu {
 

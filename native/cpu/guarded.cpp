@@ -1,15 +1,9 @@
 #include "guarded.h"
 
+#include "assembly.h"
+
 #include <new>
 #include <sys/mman.h>
-
-#ifdef __APPLE__
-#define SYMBOL(name) "_" #name
-#define HIDDEN(name) ".private_extern _" #name "\n"
-#else
-#define SYMBOL(name) #name
-#define HIDDEN(name) ".hidden " #name "\n"
-#endif
 
 // pymetal_guard(void** resume, void (*function)(void*), void* argument): pushes the callee-saved
 // registers, stores the stack pointer to *resume, calls function(argument), pops and returns.
@@ -18,56 +12,34 @@
 extern "C" void pymetal_guard(void** resume, void (*function)(void*), void* argument);
 extern "C" void pymetal_resume();
 
-#define BEGIN(name)                                                                                \
-    ".text\n.globl " SYMBOL(name) "\n" HIDDEN(name) ".p2align 4\n" SYMBOL(name) ":\n"
+// clang-format off
 #if defined(__x86_64__)
-asm(BEGIN(pymetal_guard) "  pushq %rbp\n"
-                         "  pushq %rbx\n"
-                         "  pushq %r12\n"
-                         "  pushq %r13\n"
-                         "  pushq %r14\n"
-                         "  pushq %r15\n"
-                         "  movq %rsp, (%rdi)\n"
-                         "  subq $8, %rsp\n"
-                         "  movq %rdx, %rdi\n"
-                         "  callq *%rsi\n"
-                         "  addq $8, %rsp\n"
-                         "  jmp 1f\n" BEGIN(pymetal_resume) "1:\n"
-                                                            "  popq %r15\n"
-                                                            "  popq %r14\n"
-                                                            "  popq %r13\n"
-                                                            "  popq %r12\n"
-                                                            "  popq %rbx\n"
-                                                            "  popq %rbp\n"
-                                                            "  ret\n");
+asm(PYMETAL_FUNCTION(pymetal_guard)
+    PYMETAL_PUSH_CALLEE_SAVED
+    "  movq %rsp, (%rdi)\n"
+    "  subq $8, %rsp\n"
+    "  movq %rdx, %rdi\n"
+    "  callq *%rsi\n"
+    "  addq $8, %rsp\n"
+    "  jmp 1f\n"
+    PYMETAL_FUNCTION(pymetal_resume)
+    "1:\n"
+    PYMETAL_POP_CALLEE_SAVED
+    "  ret\n");
 #elif defined(__aarch64__)
-asm(BEGIN(pymetal_guard) "  stp x19, x20, [sp, #-160]!\n"
-                         "  stp x21, x22, [sp, #16]\n"
-                         "  stp x23, x24, [sp, #32]\n"
-                         "  stp x25, x26, [sp, #48]\n"
-                         "  stp x27, x28, [sp, #64]\n"
-                         "  stp x29, x30, [sp, #80]\n"
-                         "  stp d8, d9, [sp, #96]\n"
-                         "  stp d10, d11, [sp, #112]\n"
-                         "  stp d12, d13, [sp, #128]\n"
-                         "  stp d14, d15, [sp, #144]\n"
-                         "  mov x3, sp\n"
-                         "  str x3, [x0]\n"
-                         "  mov x0, x2\n"
-                         "  blr x1\n"
-                         "  b 1f\n" BEGIN(pymetal_resume) "1:\n"
-                                                          "  ldp x21, x22, [sp, #16]\n"
-                                                          "  ldp x23, x24, [sp, #32]\n"
-                                                          "  ldp x25, x26, [sp, #48]\n"
-                                                          "  ldp x27, x28, [sp, #64]\n"
-                                                          "  ldp x29, x30, [sp, #80]\n"
-                                                          "  ldp d8, d9, [sp, #96]\n"
-                                                          "  ldp d10, d11, [sp, #112]\n"
-                                                          "  ldp d12, d13, [sp, #128]\n"
-                                                          "  ldp d14, d15, [sp, #144]\n"
-                                                          "  ldp x19, x20, [sp], #160\n"
-                                                          "  ret\n");
+asm(PYMETAL_FUNCTION(pymetal_guard)
+    PYMETAL_PUSH_CALLEE_SAVED
+    "  mov x3, sp\n"
+    "  str x3, [x0]\n"
+    "  mov x0, x2\n"
+    "  blr x1\n"
+    "  b 1f\n"
+    PYMETAL_FUNCTION(pymetal_resume)
+    "1:\n"
+    PYMETAL_POP_CALLEE_SAVED
+    "  ret\n");
 #endif
+// clang-format on
 
 namespace pymetal::cpu {
 
