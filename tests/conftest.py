@@ -109,3 +109,32 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.name in SOFTWARE and "device" not in item.fixturenames:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def double():
+    """The double of Metal, as it starts; faults that a test injects end with the test."""
+    from metal_control import Double
+
+    double = Double()
+    double.reset()
+    yield double
+    double.reset()
+
+
+@pytest.fixture
+def gpu(double):
+    """The double's GPU."""
+    import pymetal
+
+    return pymetal.device("metal")
+
+
+@pytest.fixture
+def scale(gpu):
+    """A kernel on it: see metal_scale.py."""
+    from metal_scale import SCALE
+
+    import pymetal
+
+    return pymetal.compile(SCALE, device=gpu)["scale"]

@@ -5,7 +5,6 @@ import os
 
 import numpy as np
 import pytest
-from metal_control import Double
 
 import pymetal
 
@@ -20,14 +19,6 @@ kernel void scale(device float* out [[buffer(0)]], device const float* x [[buffe
 }
 """
 PAGES = 8192  # float32: 32 KiB, whole pages of Apple silicon
-
-
-@pytest.fixture
-def double():
-    double = Double()
-    double.reset()
-    yield double
-    double.reset()
 
 
 @pytest.fixture(params=["copies", "rooms"])

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from metal_control import FOR_EVER, Double
+from metal_control import FOR_EVER
 from metal_scale import SCALE, X, check_works, launch
 
 import pymetal
@@ -16,24 +16,6 @@ from pymetal import (
     LaunchError,
     UnsupportedError,
 )
-
-
-@pytest.fixture
-def double():
-    double = Double()
-    double.reset()
-    yield double
-    double.reset()
-
-
-@pytest.fixture
-def gpu(double):
-    return pymetal.device("metal")
-
-
-@pytest.fixture
-def scale(gpu):
-    return pymetal.compile(SCALE, device=gpu)["scale"]
 
 
 @pytest.mark.parametrize(

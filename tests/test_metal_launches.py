@@ -9,7 +9,6 @@ import threading
 
 import numpy as np
 import pytest
-from metal_control import Double
 
 import pymetal
 
@@ -22,11 +21,6 @@ kernel void add(device float* out [[buffer(0)]], device const float* x [[buffer(
 # 1,000,000 takes minutes; METAL_LAUNCHES asks for it.
 LAUNCHES = int(os.environ.get("METAL_LAUNCHES", "5000"))
 PAGE = 16384
-
-
-@pytest.fixture
-def double():
-    return Double()
 
 
 @pytest.fixture

@@ -8,29 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from metal_control import FOR_EVER, Double
+from metal_control import FOR_EVER
 from metal_scale import SCALE, X, check_works
 
 import pymetal
 from pymetal import DeviceError, UnsupportedError
-
-
-@pytest.fixture
-def double():
-    double = Double()
-    double.reset()
-    yield double
-    double.reset()
-
-
-@pytest.fixture
-def gpu(double):
-    return pymetal.device("metal")
-
-
-@pytest.fixture
-def scale(gpu):
-    return pymetal.compile(SCALE, device=gpu)["scale"]
 
 
 @pytest.mark.parametrize("macos", [14, 15, 26])
