@@ -96,9 +96,7 @@ def _refuse_variables(text: str, program: Program, reporter: Reporter) -> None:
             size = _size_bytes(match["rest"])
             if size > _MAX_THREADGROUP_BYTES:
                 plain = _plain_name(name)
-                at = next(
-                    (i for i in range(program.tokens.count) if program.tokens.text[i] == plain), 0
-                )
+                at = program.tokens.places.get(plain, [0])[0]
                 message = (
                     f"threadgroup variable '{plain}' has {size} bytes; a threadgroup has 32768"
                 )
@@ -110,7 +108,7 @@ def _refuse_variables(text: str, program: Program, reporter: Reporter) -> None:
             continue
         tokens = program.tokens
         plain = _plain_name(name)
-        at = next((i for i in range(tokens.count) if tokens.text[i] == plain), 0)
+        at = tokens.places.get(plain, [0])[0]
         reporter.add(
             at,
             program,

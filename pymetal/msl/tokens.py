@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
+# What stands between tokens comes with the next one. Since one always follows, be it the empty one
+# at the end, no part of a comment is ever tried as a token.
 _TOKEN = re.compile(
-    r"""(?P<skip>[ \t\r\f\v\n]+ | //[^\n]* | /\*.*?\*/ | \#[^\n]*)
-      | (?P<name>[A-Za-z_]\w*)
-      | (?P<number>\.?\d(?:[eEpP][+-]|[\w.'])*)
-      | (?P<string>"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*')
-      | (?P<operator><<=|>>=|\.\.\.|->\*|->|\+\+|--|&&|\|\||::|[-+*/%&|^=!<>]=|<<|.)""",
+    r"""[ \t\r\f\v\n]* (?:(?: //[^\n]* | /\*.*?\*/ | \#[^\n]* ) [ \t\r\f\v\n]*)*
+      (?: (?P<name>[A-Za-z_]\w*)
+        | (?P<number>\.?\d(?:[eEpP][+-]|[\w.'])*)
+        | (?P<string>"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*')
+        | (?P<operator><<=|>>=|\.\.\.|->\*|->|\+\+|--|&&|\|\||::|[-+*/%&|^=!<>]=|<<|.)
+        | (?P<end>\Z))""",
     re.S | re.X,
 )
 _AFTER_TEMPLATE = ("(", "{", "::", ",", ")")
@@ -29,20 +33,19 @@ class Tokens:
 
     `text[i]`, `kind[i]` ("name", "number", "string", "operator", "" at the end) and `start[i]`,
     its offset. `partner[i]` is the bracket that closes or opens i, the end where there is none.
+    `places` has the tokens of each text, in order.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.text: list[str] = []
-        self.kind: list[str] = []
-        self.start: list[int] = []
-        for match in _TOKEN.finditer(source):
-            kind = match.lastgroup
-            if kind != "skip" and kind is not None:
-                self.text.append(match.group())
-                self.kind.append(kind)
-                self.start.append(match.start())
+        matches = [match for match in _TOKEN.finditer(source) if match.lastgroup != "end"]
+        self.text = [match[match.lastindex or 0] for match in matches]
+        self.kind = [match.lastgroup or "" for match in matches]
+        self.start = [match.start(match.lastindex or 0) for match in matches]
         self.count = len(self.text)
+        self.places: dict[str, list[int]] = {}
+        for i, text in enumerate(self.text):
+            self.places.setdefault(text, []).append(i)
         # Looking one or two tokens past either end finds empty ones.
         self.text += ["", "", "", ""]
         self.kind += ["", "", "", ""]
@@ -56,17 +59,21 @@ class Tokens:
 
     def _match_brackets(self) -> None:
         opened: list[int] = []
-        for i in range(self.count):
+        for i in self.find("([{)]}"):
             c = self.text[i]
             if c in _CLOSERS:
                 opened.append(i)
-            elif c in (")", "]", "}") and self.kind[i] == "operator":
+            else:
                 # A bracket left open does not take the rest of the file with it.
                 while opened and _CLOSERS[self.text[opened[-1]]] != c:
                     opened.pop()
                 if opened:
                     self.partner[i] = opened.pop()
                     self.partner[self.partner[i]] = i
+
+    def find(self, texts: Iterable[str]) -> list[int]:
+        """The tokens that are one of `texts`, in order."""
+        return sorted(chain.from_iterable(self.places.get(text, ()) for text in texts))
 
     def angle_end(self, i: int, *, declaring: bool = False) -> int:
         """The `>` that closes the template list opened by the `<` at i, or -1 if it is none.
@@ -195,7 +202,7 @@ class Tokens:
         out: list[str] = []
         spans: list[tuple[int, int, str]] = []
         length = position = 0
-        for i in range(self.count):
+        for i in sorted(self._replaced.keys() | self._before.keys() | self._after.keys()):
             start = self.start[i]
             gap = self.source[position:start]
             spans.append((length, position, "kept"))

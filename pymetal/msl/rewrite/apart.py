@@ -9,6 +9,7 @@ asking for one is an UnsupportedError that names the feature.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,11 +46,16 @@ class Apart:
 
 def find(tokens: Tokens, declarations: Sequence[Declaration]) -> list[Apart]:
     """What to set apart; nothing where no kernel would be left."""
+    suspects = tokens.find(word for word in tokens.places if _is_suspect(word))
+    if not suspects:
+        return []
     whole = [d for d in declarations if d.kind != "namespace" and not d.in_class]
     lacking: dict[int, tuple[str, int]] = {}  # index in `whole` -> feature, token
     names: dict[str, str] = {}  # of what lacks a feature -> the feature
     for n, declaration in enumerate(whole):
-        found = _lacks(tokens, declaration)
+        first = bisect_left(suspects, declaration.start)
+        last = bisect_left(suspects, declaration.end)
+        found = _lacks(tokens, declaration, suspects[first:last])
         if found is not None:
             lacking[n] = found
             names.setdefault(_name(tokens, declaration), found[0])
@@ -87,15 +93,24 @@ def without(tokens: Tokens, found: Sequence[Apart]) -> str:
     return "".join(parts) + source[position:]
 
 
-def _lacks(tokens: Tokens, declaration: Declaration) -> tuple[str, int] | None:
-    """The first feature that a declaration needs by itself, and the token that says so."""
-    stage = forbidden.stage_of(tokens, declaration.start, declaration.head_end)
+def _is_suspect(word: str) -> bool:
+    return word in forbidden.STAGES or word in UNSUPPORTED or _TYPE.fullmatch(word) is not None
+
+
+def _lacks(
+    tokens: Tokens, declaration: Declaration, suspects: Sequence[int]
+) -> tuple[str, int] | None:
+    """The first feature that a declaration needs by itself, and the token that says so.
+
+    `suspects`: those of its tokens that may say so.
+    """
+    stage = forbidden.stage_of(tokens, (i for i in suspects if i < declaration.head_end))
     if stage is not None:
         return stage
     text, kind = tokens.text, tokens.kind
-    for i in range(declaration.start, declaration.end):
+    for i in suspects:
         word = text[i]
-        if kind[i] != "name" or text[i - 1] in (".", "->", "struct", "class"):
+        if text[i - 1] in (".", "->", "struct", "class"):
             continue
         if text[i - 1] == "[" and text[i - 2] == "[" and word in UNSUPPORTED:
             return UNSUPPORTED[word], i

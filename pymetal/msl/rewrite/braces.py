@@ -9,8 +9,8 @@ _NOT_CALLS = frozenset(("if", "while", "for", "switch", "return", "sizeof", "dec
 
 def rewrite(tokens: Tokens) -> None:
     """Rewrite braced arguments of calls that list two or more plain expressions."""
-    for i in range(tokens.count):
-        if tokens.text[i] != "{" or tokens.text[i - 1] not in ("(", ",") or i == 0:
+    for i in tokens.find("{"):
+        if tokens.text[i - 1] not in ("(", ",") or i == 0:
             continue
         end = tokens.partner[i]
         if tokens.text[end + 1] not in (",", ")") or tokens.is_edited(i):

@@ -70,8 +70,8 @@ def _declare(tokens: Tokens, declaration: Declaration, name: int, index: str, nu
 
 def _rewrite_defined(tokens: Tokens, names: dict[str, Constant]) -> None:
     """is_function_constant_defined(x) reads a constant of its own, set when x is given."""
-    for i in range(tokens.count):
-        if tokens.text[i] != "is_function_constant_defined" or tokens.text[i + 1] != "(":
+    for i in tokens.find(("is_function_constant_defined",)):
+        if tokens.text[i + 1] != "(":
             continue
         end = tokens.partner[i + 1]
         if end == i + 3 and tokens.text[i + 2] in names:

@@ -6,6 +6,7 @@ Types that are not supported (textures, ...) are declared in the headers, which 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
@@ -30,7 +31,7 @@ _HOST = re.compile(
     r"|setjmp|longjmp|va_\w+|apply\w*|eh_\w+|unwind_\w+|ia32_\w+|dump_struct|coro_\w+"
     r"|operator_new|operator_delete|thread_pointer|readcyclecounter)|__nv\w*_\w+|__syscall\w*"
 )
-_STAGES = {
+STAGES = {
     "vertex": "vertex functions",
     "fragment": "fragment functions",
     "visible": "visible functions",
@@ -38,21 +39,21 @@ _STAGES = {
     "object": "mesh shaders",
     "mesh": "mesh shaders",
 }
+_WORDS = {*_NOT_METAL, *STAGES, "...", "delete", "extern", "threadgroup_imageblock"}
 
 
 def find(tokens: Tokens) -> list[Problem]:
     """One problem for each such word."""
     problems = []
     text, kind = tokens.text, tokens.kind
-    for i in range(tokens.count):
-        if text[i] == "..." and text[i - 1] == "," and text[i + 1] == ")":
-            before_name = tokens.partner[i + 1] - 1
-            if kind[before_name] == "name" and text[before_name] not in ("decltype", "catch"):
-                problems.append(Problem(i, "functions with '...' are not supported in Metal"))
-        if kind[i] != "name":
-            continue
+    for i in tokens.find(word for word in tokens.places if word in _WORDS or _HOST.match(word)):
         word, before = text[i], text[i - 1] if i else ""
-        if _HOST.fullmatch(word):
+        if word == "...":
+            before_name = tokens.partner[i + 1] - 1
+            is_list = before == "," and text[i + 1] == ")" and kind[before_name] == "name"
+            if is_list and text[before_name] not in ("decltype", "catch"):
+                problems.append(Problem(i, "functions with '...' are not supported in Metal"))
+        elif _HOST.fullmatch(word):
             problems.append(Problem(i, f"'{word}' is not Metal"))
         elif word == "delete" and before not in ("=", "operator"):
             problems.append(Problem(i, "'delete' is not supported in Metal"))
@@ -65,8 +66,8 @@ def find(tokens: Tokens) -> list[Problem]:
         elif word in _NOT_METAL:
             if before != "operator" and before not in (".", "->"):
                 problems.append(Problem(i, _NOT_METAL[word]))
-        elif word in _STAGES and _is_stage(tokens, i):
-            feature = _STAGES[word]
+        elif word in STAGES and _is_stage(tokens, i):
+            feature = STAGES[word]
             verb = "are" if feature.endswith("s") else "is"
             problems.append(Problem(i, f"{feature} {verb} not supported", feature))
     return problems
@@ -79,11 +80,11 @@ def _is_air_name(tokens: Tokens, i: int) -> bool:
     return names_air and text[i - 1] == ")" and text[i + 4] == ";"
 
 
-def stage_of(tokens: Tokens, first: int, last: int) -> tuple[str, int] | None:
-    """The feature that the stage named in tokens [first, last) belongs to, and its token."""
-    for i in range(first, last):
-        if tokens.text[i] in _STAGES and tokens.kind[i] == "name" and _is_stage(tokens, i):
-            return _STAGES[tokens.text[i]], i
+def stage_of(tokens: Tokens, among: Iterable[int]) -> tuple[str, int] | None:
+    """The feature that the first stage named `among` these tokens belongs to, and its token."""
+    for i in among:
+        if tokens.text[i] in STAGES and _is_stage(tokens, i):
+            return STAGES[tokens.text[i]], i
     return None
 
 

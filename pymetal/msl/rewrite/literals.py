@@ -13,16 +13,20 @@ _SUFFIXED = re.compile(r"(?!0[xX])(?P<value>[0-9'.]+(?:[eE][+-]?[0-9]+)?)(?P<suf
 
 def rewrite(tokens: Tokens) -> None:
     """Give each floating literal the type that Metal gives it."""
-    for i in range(tokens.count):
-        if tokens.kind[i] != "number":
-            continue
-        number = tokens.text[i]
-        if _DECIMAL.fullmatch(number) or _HEXADECIMAL.fullmatch(number):
-            tokens.replace(i, number + "f")
-            continue
-        match = _SUFFIXED.fullmatch(number)
-        if match:
-            value = match["value"]
-            kind = "half" if match["suffix"] in "hH" else "bfloat"
-            is_whole = not any(c in value for c in ".eE")
-            tokens.replace(i, f"{kind}({value}{'' if is_whole else 'f'})")
+    for number, places in tokens.places.items():
+        if tokens.kind[places[0]] == "number":
+            typed = _typed(number)
+            for i in places if typed != number else ():
+                tokens.replace(i, typed)
+
+
+def _typed(number: str) -> str:
+    if _DECIMAL.fullmatch(number) or _HEXADECIMAL.fullmatch(number):
+        return number + "f"
+    match = _SUFFIXED.fullmatch(number)
+    if match is None:
+        return number
+    value = match["value"]
+    kind = "half" if match["suffix"] in "hH" else "bfloat"
+    is_whole = not any(c in value for c in ".eE")
+    return f"{kind}({value}{'' if is_whole else 'f'})"

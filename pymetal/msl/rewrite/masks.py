@@ -17,11 +17,11 @@ _KEYWORDS = frozenset(("if", "while", "for", "switch", "return", "sizeof", "decl
 def rewrite(tokens: Tokens, names: Names) -> None:
     """Wrap each of them in pymetal::mask(...)."""
     vectors = names.vectors | names.perhaps
-    for i in range(tokens.count):
+    for i in tokens.find(("(", "auto")):
         c = tokens.text[i]
         if c == "(":
             _parentheses(tokens, i, vectors)
-        elif c == "auto" and tokens.kind[i + 1] == "name" and tokens.text[i + 2] == "=":
+        elif tokens.kind[i + 1] == "name" and tokens.text[i + 2] == "=":
             _wrap_comparison(tokens, i + 3, tokens.expression_end(i + 3))
 
 

@@ -47,9 +47,9 @@ class Names:
         self.perhaps: set[str] = set()
         self.structs: dict[str, tuple[Member, ...]] = {}
         text, kind = tokens.text, tokens.kind
-        if any(word.startswith("bfloat") for word in text):
+        if any(word.startswith("bfloat") for word in tokens.places):
             self.perhaps |= {"half", "bfloat"}
-        for i in range(tokens.count):
+        for i in tokens.find(("using", "typedef", "typename", "class")):
             c = text[i]
             if c == "using" and kind[i + 1] == "name" and text[i + 2] == "=":
                 self._alias(tokens, text[i + 1], i + 3)
@@ -59,14 +59,10 @@ class Names:
                     end += 1
                 if kind[end - 1] == "name":
                     self._alias(tokens, text[end - 1], i + 1, end - 1)
-            elif c in ("typename", "class") and kind[i + 1] == "name" and text[i - 1] in ("<", ","):
+            elif kind[i + 1] == "name" and text[i - 1] in ("<", ","):
                 self.perhaps.add(text[i + 1])
         self.perhaps.discard("decltype")  # f<typename decltype(x)::type>
-        self.variables = {
-            text[i + 1]
-            for i in range(tokens.count)
-            if text[i] in self.vectors and kind[i + 1] == "name"
-        }
+        self.variables = {text[i + 1] for i in tokens.find(self.vectors) if kind[i + 1] == "name"}
         for declaration in declarations:
             if declaration.kind == "class":
                 self._struct(tokens, declaration)

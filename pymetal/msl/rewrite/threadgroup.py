@@ -19,10 +19,8 @@ def rewrite(tokens: Tokens, declarations: Sequence[Declaration], problems: list[
         for d in declarations
         if d.body != -1 and "kernel" in tokens.text[d.start : d.head_end]
     ]
-    for i in range(tokens.count):
-        if tokens.text[i] != "threadgroup" or _qualifies_this(tokens, i):
-            continue
-        if _starts_declaration(tokens, i):
+    for i in tokens.find(("threadgroup",)):
+        if not _qualifies_this(tokens, i) and _starts_declaration(tokens, i):
             end = _declarator_end(tokens, i + 1)
             if end == -1:
                 continue

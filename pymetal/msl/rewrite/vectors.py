@@ -20,14 +20,12 @@ _NOT_OPERANDS = frozenset((*_ADDRESS_SPACES, "__attribute__", "noexcept", "overr
 def rewrite(tokens: Tokens, names: Names) -> None:
     """Rewrite every constructor and cast of a vector or what may be one."""
     constructed = names.vectors | names.perhaps
-    for i in range(tokens.count):
+    for i in tokens.find({"(", "++", "--", "static_cast", "vec"} | constructed):
         word = tokens.text[i]
         if word == "(":
             _c_cast(tokens, i, names)
         elif word in ("++", "--"):
             _step(tokens, i, names)
-        elif tokens.kind[i] != "name":
-            continue
         elif word == "static_cast":
             _static_cast(tokens, i, names)
         elif word in constructed:

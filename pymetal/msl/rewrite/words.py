@@ -11,20 +11,18 @@ _BLANK = frozenset(("device", "thread", "threadgroup", "threadgroup_imageblock")
 def rewrite(tokens: Tokens) -> None:
     """Blank address spaces and `[[...]]`; `coherent` qualifies a pointer, and is kept by no CPU."""
     text = tokens.text
-    i = 0
-    while i < tokens.count:
+    for i in tokens.find(("[", "constant", "coherent", *_BLANK)):
         c = text[i]
         if c == "[":
             end = tokens.attribute_end(i)
             if end != -1:
                 tokens.remove(i, end + 1)
-                i = end
-        elif tokens.kind[i] == "name" and not tokens.is_edited(i):
-            if c in _BLANK:
-                tokens.replace(i, " " * len(c))
-            elif c == "constant":
-                tokens.replace(i, "const   ")
-            elif c == "coherent":
-                stop = tokens.partner[i + 1] + 1 if text[i + 1] == "(" else i + 1
-                tokens.remove(i, stop)
-        i += 1
+        elif tokens.is_edited(i):  # inside attributes, too
+            continue
+        elif c in _BLANK:
+            tokens.replace(i, " " * len(c))
+        elif c == "constant":
+            tokens.replace(i, "const   ")
+        else:
+            stop = tokens.partner[i + 1] + 1 if text[i + 1] == "(" else i + 1
+            tokens.remove(i, stop)
