@@ -188,6 +188,7 @@ def _check_file(
             library = device.library_from_metallib(path.read_bytes(), str(path))
         else:
             library = device.library_from_source(source, options)
+        library.expect_all()
         result.kernels = [_check_kernel(library, name) for name in library.function_names]
         if targets:
             for kernel in result.kernels:

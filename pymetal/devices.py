@@ -88,6 +88,9 @@ class DeviceLibrary(Protocol):
     @property
     def function_names(self) -> tuple[str, ...]: ...
 
+    def expect_all(self) -> None:
+        """Every kernel will be asked for: compile them together where that is quicker."""
+
     def function(self, name: str) -> Function:
         """Reflection of one kernel; raises `FunctionNotFoundError`, listing those there are."""
 

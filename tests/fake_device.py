@@ -75,6 +75,9 @@ class FakeLibrary:
     def function_names(self) -> tuple[str, ...]:
         return tuple(self.functions)
 
+    def expect_all(self) -> None:
+        pass
+
     def function(self, name: str) -> Function:
         if name not in self.functions:
             raise FunctionNotFoundError(f"no function {name}", available=tuple(self.functions))

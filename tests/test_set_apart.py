@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from metal_calls import only_on_the_software_device
 
 import pymetal
+from pymetal.check import check_paths
 from pymetal.msl import check_source, compile_source, list_kernels
 from pymetal.source import CompileOptions, Source
 
@@ -71,6 +73,27 @@ def test_asking_for_one_that_lacks_a_feature_names_it_and_its_line(
     assert caught.value.feature == "textures"
     number = FILE[: FILE.index(line)].count("\n") + 1
     assert f":{number}:" in str(caught.value)
+
+
+def test_a_check_of_many_kernels_accepts_and_refuses_each_as_one_alone(tmp_path: Path) -> None:
+    wrong = "kernel void wrong(device float* x [[buffer(0)]]) { x[0] = missing<float>(x); }\n"
+    scale = """template <int N> kernel void scale(device float* x [[buffer(0)]],
+        uint i [[thread_position_in_grid]]) { static_assert(N != 20, ""); x[i] *= N; }
+    """
+    instances = [
+        f'template [[host_name("scale{n}")]] kernel void scale<{n}>(device float*, uint);\n'
+        for n in range(40)
+    ]
+    file = tmp_path / "many.metal"
+    file.write_text(FILE + scale + "".join(instances))
+    result = check_paths([file], "cpu")
+    verdicts = {kernel.name: kernel for kernel in result.files[0].kernels}
+    assert len(verdicts) == 43
+    bad = {name for name, kernel in verdicts.items() if kernel.error}
+    assert bad == {"of_image", "fill_half", "scale20"}
+    assert "textures" in verdicts["of_image"].error
+    file.write_text(scale + wrong + "".join(instances))
+    assert not any(kernel.ok for kernel in check_paths([file], "cpu").files[0].kernels)
 
 
 def test_errors_keep_their_lines_behind_what_was_set_apart() -> None:

@@ -26,7 +26,14 @@ from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_byte
 from pymetal.cpu.faults import kernel_fault
 from pymetal.cpu.lanes import LANES, LaneLayout, lane_layout
 from pymetal.devices import Binding, Limits, Report, Size
-from pymetal.errors import DeviceError, FunctionNotFoundError, KernelFault, ToolchainError
+from pymetal.errors import (
+    CompileError,
+    DeviceError,
+    FunctionNotFoundError,
+    KernelFault,
+    ToolchainError,
+    UnsupportedError,
+)
 from pymetal.find import shipped_metallib
 from pymetal.source import CompileOptions, Source
 
@@ -117,7 +124,23 @@ def source_library(source: Source, options: CompileOptions) -> CpuLibrary:
     if len(names) <= MAX_KERNELS_AT_ONCE and lacking in (0, len(names)):
         whole = compile_kernels(None)
         return CpuLibrary(names, lambda _: whole, source, debug)
-    return CpuLibrary(names, lambda name: compile_kernels((name,)), source, debug)
+
+    able = [name for name, _, feature in lines if not feature]
+    place = {name: number // MAX_KERNELS_AT_ONCE for number, name in enumerate(able)}
+
+    @cache
+    def group(number: int) -> Container | None:
+        start = number * MAX_KERNELS_AT_ONCE
+        try:
+            return compile_kernels(tuple(able[start : start + MAX_KERNELS_AT_ONCE]))
+        except (CompileError, UnsupportedError):
+            return None  # each is asked on its own what is wrong with it
+
+    def with_others(name: str) -> Container:
+        together = group(place[name]) if name in place else None
+        return together or compile_kernels((name,))
+
+    return CpuLibrary(names, lambda name: compile_kernels((name,)), source, debug, with_others)
 
 
 def _lines(kernels: dict[str, str]) -> bytes:
@@ -128,7 +151,8 @@ def _lines(kernels: dict[str, str]) -> bytes:
 class CpuLibrary:
     """See `pymetal.devices.DeviceLibrary`. `container_of` has the kernel of that name.
 
-    `source` is what it was compiled from, `debug_container_of` has the kernel with its lines.
+    `source` is what it was compiled from, `debug_container_of` has the kernel with its lines,
+    `container_of_all` is quicker when all kernels are asked for.
     """
 
     def __init__(
@@ -137,12 +161,17 @@ class CpuLibrary:
         container_of: Callable[[str], Container],
         source: Source | None = None,
         debug_container_of: Callable[[str], Container] | None = None,
+        container_of_all: Callable[[str], Container] | None = None,
     ) -> None:
         self.function_names = names
+        self._container_of_all = container_of_all
         self._container_of = container_of
         self._source = source
         self._debug_container_of = debug_container_of or container_of
         self._functions: dict[str, Function] = {}
+
+    def expect_all(self) -> None:
+        self._container_of = self._container_of_all or self._container_of
 
     def function(self, name: str) -> Function:
         if name not in self._functions:

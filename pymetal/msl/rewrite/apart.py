@@ -135,7 +135,8 @@ def _name(tokens: Tokens, declaration: Declaration) -> str:
     """What a declaration declares; "" (no token's text) where that is not plain."""
     text, kind = tokens.text, tokens.kind
     if declaration.parameters != -1:
-        return text[name_token(tokens, declaration)]
+        name = name_token(tokens, declaration)  # the `>` of an instance, f<float>(...): no name
+        return text[name] if kind[name] == "name" else ""
     first = after_template(tokens, declaration)
     if declaration.kind == "class":
         return declared_name(tokens, first, declaration.head_end)
