@@ -17,8 +17,8 @@ from pathlib import Path
 import llvmlite.binding as llvm
 
 from pymetal.air.container import Container
-from pymetal.air.intrinsics import is_known
 from pymetal.air.normalise import define_intrinsics, flatten
+from pymetal.air.vocabulary import is_known
 from pymetal.errors import Error
 
 ROOT = Path(__file__).parents[1]

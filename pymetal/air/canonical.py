@@ -23,11 +23,11 @@ import llvmlite.binding as llvm
 
 from pymetal.air import constants, pointers, recursion, signatures, threadgroup
 from pymetal.air.function import Function
-from pymetal.air.intrinsics import is_known
 from pymetal.air.llvm_module import parse_assembly
 from pymetal.air.module import Module
 from pymetal.air.normalise import define_arithmetic, define_intrinsics, flatten
 from pymetal.air.sites import number_sites
+from pymetal.air.vocabulary import is_known
 from pymetal.air.wrapper import Parameter, quoted, wrap
 from pymetal.errors import ArgumentError, LibraryError, UnsupportedError
 

@@ -1,4 +1,4 @@
-"""The `air.*` intrinsics: which of them both engines know, and what the others are made of.
+"""The `air.*` intrinsics that the engines do not know, and what they are made of.
 
 Modules declare intrinsics in many types and shapes: vectors, mixed-precision matrix products,
 address spaces in names. `definition` gives each a body in terms of LLVM's instructions and of the
@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pymetal.air import async_copies
-
-SCALARS = {"f32": "float", "f16": "half", "bf16": "bfloat"} | {
-    f"i{bits}": f"i{bits}" for bits in (1, 8, 16, 32, 64)
-}
-_SUFFIXES = {ir: suffix for suffix, ir in SCALARS.items()}
-_FLOAT_BITS = {"half": 16, "bfloat": 16, "float": 32}
+from pymetal.air.body import (
+    SCALARS,
+    Body,
+    convert_float,
+    splat,
+    split_vector,
+    suffix,
+    with_element,
+)
+from pymetal.air.vocabulary import FLOAT, MATH, Signature
 
 # Mathematics for which LLVM has an intrinsic of the same meaning, under its name for it.
 _LLVM_MATH = {"fmin": "minnum", "fmax": "maxnum", "fabs": "fabs", "floor": "floor"}
@@ -27,93 +30,6 @@ for _name in ("exp", "exp2", "exp10", "log", "log2", "log10", "sin", "cos", "tan
     _LLVM_MATH[_name] = _name
 for _name in ("asin", "acos", "atan", "sinh", "cosh", "tanh"):
     _LLVM_MATH[_name] = _name
-# Mathematics that the engines implement themselves, in float.
-_MATH = "acosh|asinh|atanh|sinpi|cospi|tanpi|powr|remainder|nextafter"
-_FLOAT = r"(?:f32|f16|bf16)"
-_INTEGER = r"(?:[su]\.i(?:8|16|32|64))"
-_SIMD = r"air\.(?:simd|quad)_"
-_VOCABULARY = re.compile(
-    "|".join(
-        [
-            r"air\.(?:wg|simdgroup)\.barrier|air\.simdgroup\.converge|air\.os_log",
-            rf"{_SIMD}(?:sum|product|min|max)\.(?:{_FLOAT}|{_INTEGER})",
-            rf"{_SIMD}(?:and|or|xor)\.{_INTEGER}",
-            rf"{_SIMD}prefix_(?:in|ex)clusive_(?:sum|product)\.(?:{_FLOAT}|{_INTEGER})",
-            rf"{_SIMD}broadcast_first\.(?:{_FLOAT}|{_INTEGER})",
-            rf"{_SIMD}(?:broadcast|shuffle|shuffle_(?:up|down|xor|rotate_up|rotate_down|"
-            rf"and_fill_up|and_fill_down))\.(?:{_FLOAT}|{_INTEGER})",
-            rf"{_SIMD}(?:all|any|is_first|ballot\.i(?:16|32|64)|active_threads_mask\.i(?:16|32|64))",
-            rf"air\.simdgroup_matrix_8x8_(?:load|store)\.v64(?P<m>{_FLOAT})\.p1(?P=m)",
-            rf"air\.simdgroup_matrix_8x8_init_diag\.v64(?P<i>{_FLOAT})\.(?P=i)",
-            r"air\.simdgroup_matrix_8x8_multiply_accumulate\.v64f32\.v64f32\.v64f32\.v64f32",
-            rf"air\.(?:{_MATH})\.f32",
-            r"air\.nextafter\.(?:f16|bf16)",
-        ]
-    )
-)
-CONVERGE = "air.simdgroup.converge"  # our own: see sites.py
-_CROSS_LANE = re.compile(r"air\.(?:wg\.barrier|simdgroup[._]|simd_|quad_)")
-
-
-def is_known(name: str) -> bool:
-    """Whether `name` is one of the vocabulary's intrinsics, or LLVM's own."""
-    return name.startswith("llvm.") or _VOCABULARY.fullmatch(name) is not None
-
-
-def is_cross_lane(name: str) -> bool:
-    """Whether lanes act together in `name`: simd and quad operations, matrices and barriers."""
-    return _CROSS_LANE.match(name) is not None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """An intrinsic's name and LLVM types."""
-
-    name: str
-    result: str
-    parameters: tuple[str, ...]
-
-    @property
-    def declaration(self) -> str:
-        """`declare` for the vocabulary's own."""
-        effects = "convergent nounwind" if is_cross_lane(self.name) else "nounwind memory(none)"
-        if self.name == "air.os_log":
-            effects = "nounwind"
-        inner = ", ".join(self.parameters)
-        return f"declare {self.result} @{self.name}({inner}) {effects} willreturn\n"
-
-
-@dataclass
-class Body:
-    """A function being written: parameters `%p0`, `%p1`, ... and the lines so far."""
-
-    signature: Signature
-    lines: list[str] = field(default_factory=list)
-    used: list[Signature] = field(default_factory=list)
-
-    def emit(self, instruction: str) -> str:
-        """Add an instruction that has a result; returns the result's name."""
-        self.lines.append(f"  %v{len(self.lines)} = {instruction}")
-        return f"%v{len(self.lines) - 1}"
-
-    def call(self, name: str, result: str, *operands: tuple[str, str], flags: str = "") -> str:
-        """Call `name` with (type, value) operands; a vector may meet scalar-only intrinsics."""
-        if not name.startswith("llvm."):
-            self.used.append(Signature(name, result, tuple(t for t, _ in operands)))
-        inner = ", ".join(f"{t} {v}" for t, v in operands)
-        call = f"call {flags}{result} @{name}({inner})"
-        if result == "void":
-            self.lines.append(f"  {call}")
-            return ""
-        return self.emit(call)
-
-    def text(self, value: str) -> str:
-        """The whole definition, returning `value`."""
-        s = self.signature
-        inner = ", ".join(f"{t} %p{i}" for i, t in enumerate(s.parameters))
-        result = f"{s.result} {value}" if s.result != "void" else "void"
-        lines = "\n".join([*self.lines, f"  ret {result}"])
-        return f"define internal {s.result} @{s.name}({inner}) alwaysinline {{\n{lines}\n}}\n"
 
 
 def definition(signature: Signature) -> tuple[str, list[Signature]] | None:
@@ -128,30 +44,6 @@ def definition(signature: Signature) -> tuple[str, list[Signature]] | None:
             value = build(body, match)
             return None if value is None else (body.text(value), body.used)
     return None
-
-
-def split_vector(type_: str) -> tuple[int, str]:
-    """`<4 x float>` -> (4, "float"); a scalar counts as 1."""
-    match = re.fullmatch(r"<(\d+) x (\w+)>", type_)
-    return (int(match[1]), match[2]) if match else (1, type_)
-
-
-def with_element(type_: str, element: str) -> str:
-    """`type_` with another element: `<4 x i8>`, "float" -> `<4 x float>`."""
-    count, _ = split_vector(type_)
-    return f"<{count} x {element}>" if type_.startswith("<") else element
-
-
-def suffix(type_: str) -> str:
-    """How LLVM's intrinsic names spell a type: `<4 x float>` -> "v4f32"."""
-    count, element = split_vector(type_)
-    return (f"v{count}" if type_.startswith("<") else "") + _SUFFIXES.get(element, element)
-
-
-def splat(type_: str, value: str) -> str:
-    """A constant of `type_` whose elements are all `value`."""
-    _, element = split_vector(type_)
-    return f"splat ({element} {value})" if type_.startswith("<") else value
 
 
 Rule = Callable[[Body, "re.Match[str]"], str | None]
@@ -197,18 +89,6 @@ def _convert(body: Body, match: re.Match[str]) -> str | None:
         return "%p0"
     operation = "trunc" if difference < 0 else f"{from_kind}ext".replace("uext", "zext")
     return body.emit(f"{operation} {source} %p0 to {target}")
-
-
-def convert_float(body: Body, value: str, source: str, target: str) -> str:
-    """Between float types; half and bfloat meet in float, which holds both exactly."""
-    if source == target:
-        return value
-    from_bits, to_bits = (_FLOAT_BITS[split_vector(t)[1]] for t in (source, target))
-    if from_bits == to_bits:
-        wide = with_element(source, "float")
-        return convert_float(body, convert_float(body, value, source, wide), wide, target)
-    operation = "fpext" if to_bits > from_bits else "fptrunc"
-    return body.emit(f"{operation} {source} {value} to {target}")
 
 
 @_rule(rf"air\.(fast_|precise_)?({'|'.join(_LLVM_MATH)})\.{_TYPE}")
@@ -432,7 +312,7 @@ def _multiply_accumulate(body: Body, match: re.Match[str]) -> str:
     return convert_float(body, body.call(name, wide, *operands), wide, result)
 
 
-@_rule(rf"(air\.simdgroup_matrix_8x8_(load|store)\.v64({_FLOAT}))\.p\d+{_FLOAT}(?:\.strided)?")
+@_rule(rf"(air\.simdgroup_matrix_8x8_(load|store)\.v64({FLOAT}))\.p\d+{FLOAT}(?:\.strided)?")
 def _matrix_memory(body: Body, match: re.Match[str]) -> str | None:
     types = body.signature.parameters
     operands = [(t, f"%p{i}") for i, t in enumerate(types)]
@@ -453,7 +333,7 @@ def _matrix_memory(body: Body, match: re.Match[str]) -> str | None:
     return body.call(f"{match[1]}.p1{match[3]}", body.signature.result, *operands)
 
 
-@_rule(rf"air\.(?:fast_|precise_)?({_MATH})\.({_FLOAT})")
+@_rule(rf"air\.(?:fast_|precise_)?({MATH})\.({FLOAT})")
 def _math_in_float(body: Body, match: re.Match[str]) -> str:
     operands = [
         ("float", convert_float(body, f"%p{i}", t, "float"))
@@ -463,7 +343,7 @@ def _math_in_float(body: Body, match: re.Match[str]) -> str:
     return convert_float(body, value, "float", body.signature.result)
 
 
-@_rule(rf"air\.simdgroup_matrix_8x8_init_filled\.v64{_FLOAT}\.{_FLOAT}")
+@_rule(rf"air\.simdgroup_matrix_8x8_init_filled\.v64{FLOAT}\.{FLOAT}")
 def _matrix_filled(body: Body, match: re.Match[str]) -> str:
     element, matrix = body.signature.parameters[0], body.signature.result
     half = body.emit(f"insertelement {matrix} poison, {element} %p0, i32 0")

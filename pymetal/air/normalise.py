@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 
-from pymetal.air.intrinsics import Signature, definition, is_known
+from pymetal.air.intrinsics import definition
 from pymetal.air.operand_types import types_of
+from pymetal.air.vocabulary import Signature, is_known
 from pymetal.errors import LibraryError, UnsupportedError
 
 THREADGROUP_SECTION = "air.threadgroup"

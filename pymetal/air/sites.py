@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pymetal.air.intrinsics import CONVERGE, is_cross_lane
+from pymetal.air.vocabulary import CONVERGE, is_cross_lane
 from pymetal.errors import LibraryError
 
 _CALL = re.compile(

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pymetal.air.body import split_vector
 from pymetal.air.function import Argument, Function
-from pymetal.air.intrinsics import split_vector
 from pymetal.errors import LibraryError, UnsupportedError
 
 # What engines supply, under Metal's names. `threads_per_threadgroup` is the actual size, smaller

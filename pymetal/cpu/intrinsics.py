@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from pymetal.air.intrinsics import CONVERGE
+from pymetal.air.vocabulary import CONVERGE
 
 # AIR's spelling of a scalar type -> LLVM's.
 LLVM_TYPES = {"f32": "float", "f16": "half", "bf16": "bfloat", "i1": "i1"} | {

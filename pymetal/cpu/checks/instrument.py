@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass, replace
 
 from pymetal.air import ir
-from pymetal.air.intrinsics import CONVERGE
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.instruction import call
 from pymetal.air.ir.types import (
@@ -28,6 +27,7 @@ from pymetal.air.ir.types import (
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.air.ir.values import integer_constant as integer
 from pymetal.air.sites import DECLARATION
+from pymetal.air.vocabulary import CONVERGE
 from pymetal.air.wrapper import Parameter
 from pymetal.cpu.checks.arithmetic import Arithmetic
 from pymetal.cpu.checks.locations import Locations, Place
