@@ -74,7 +74,7 @@ def _powr(x: Array, y: Array) -> Array:
 
 
 def _fract(x: Array) -> Array:
-    result: Array = x - np.floor(x)
+    result: Array = np.where(np.isinf(x), 0, x - np.floor(x))
     return result
 
 

@@ -89,6 +89,23 @@ def test_attributes_of_a_kernel_may_follow_its_name():
     assert reflect(text, "l").max_total_threads_per_threadgroup == 32
 
 
+def test_aliases_of_pointers_and_references_are_arguments():
+    function = reflect(
+        "typedef device float* floats; using reals = floats; namespace n {"
+        "using inputs = const device half4*; using count_t = constant uint&; }"
+        "using namespace n;"
+        "kernel void k(reals out [[buffer(2)]], const inputs in [[buffer(0)]],"
+        " count_t count [[buffer(1)]], uint i [[thread_position_in_grid]]) {"
+        " out[i] = in[i].x * count; }",
+        "k",
+    )
+    assert [(str(a), a.access) for a in function.arguments[:3]] == [
+        ("device float* out [[buffer(2)]]", "read_write"),
+        ("device const half4* in [[buffer(0)]]", "read"),
+        ("constant uint& count [[buffer(1)]]", "read"),
+    ]
+
+
 def test_members_may_be_arrays_of_vectors():
     function = reflect(
         "struct S { float3 lights[4]; float2 grid[2][3]; half3x4 m[3]; };"

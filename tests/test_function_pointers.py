@@ -63,6 +63,29 @@ def test_pointers_choose_among_functions(library: Any) -> None:
         assert out[i] == x + operation(n, x, 1)  # small whole numbers: exact
 
 
+def test_a_name_may_be_a_type_in_one_template_and_a_function_in_another(device: Any) -> None:
+    only_on_the_software_device(device)
+    text = """#include <metal_stdlib>
+    struct twice { float operator()(float x) const { return 2 * x; } };
+    void halve(thread float& x, float by) { x /= by; }
+    typedef void (*change)(thread float&, float);
+    float square(float x) { return x * x; }
+    template <typename op> float called(float x) { return op()(x); }
+    template <void (*op)(thread float&, float)> float changed(float x) { op(x, 2); return x; }
+    template <change op> float aliased(float x) { op(x, 4); return x; }
+    template <typename T, T op(T)> T of_type(T x) { return op(x); }
+    template <float (*op)(float)>
+    kernel void k(device float* x [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        x[i] = op(x[i]) + called<twice>(100) + changed<halve>(2000) + aliased<halve>(80000)
+            + of_type<float, square>(1000);
+    }
+    template [[host_name("of_square")]] kernel void k<square>(device float*, uint);
+    """
+    x = np.float32([1, 2, 3])
+    pymetal.compile(text, device=device).of_square(x, grid=3)
+    assert x.tolist() == [1021201, 1021204, 1021209]
+
+
 def test_a_call_through_a_null_pointer_is_a_fault(library: Any) -> None:
     with pytest.raises(pymetal.KernelFault, match="points to no function"):
         library.wild(np.zeros(4, np.float32), grid=4)

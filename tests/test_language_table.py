@@ -75,6 +75,16 @@ def test_unsupported_parameters_are_errors_that_name_their_feature(device, param
     assert caught.value.feature == feature
 
 
+def test_an_error_says_what_a_kernel_can_do_instead(device):
+    only_on_the_software_device(device)
+    text = (
+        "#include <metal_stdlib>\nusing namespace metal;\n"
+        "kernel void k(texture2d<float, access::read> t [[texture(0)]]) {}"
+    )
+    with pytest.raises(pymetal.UnsupportedError, match=r":3:(.|\n)*textures: pass .* in a buffer"):
+        pymetal.compile(text, device=device).kernel("k")
+
+
 @pytest.mark.parametrize(
     ("function", "feature"),
     [

@@ -198,7 +198,8 @@ def _round_half_away(x):
 
 def _fract(x):
     largest_below_one = 1 - float(np.finfo(x.dtype).epsneg)
-    return np.minimum((x - np.floor(x)), np.array(largest_below_one, x.dtype))
+    fraction = np.where(np.isinf(x), 0, x - np.floor(x))
+    return np.minimum(fraction, largest_below_one).astype(x.dtype)
 
 
 @pytest.mark.parametrize("t", FLOATS)

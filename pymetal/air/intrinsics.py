@@ -128,7 +128,7 @@ def _fract(body: Body, match: re.Match[str]) -> str:
     )
     below = (wide, splat(wide, limit))
     value = body.call(f"llvm.minnum.{suffix(wide)}", wide, (wide, rest), below)
-    # A NaN stays one, and the difference of infinities is none in Metal: fract(inf) is 0.
+    # A NaN stays one. All else is in [0, 1), also for an infinity, as in OpenCL.
     infinite = body.call(f"llvm.fabs.{suffix(wide)}", wide, (wide, x))
     bools = with_element(t, "i1")
     is_infinite = body.emit(f"fcmp oeq {wide} {infinite}, {splat(wide, '0x7FF0000000000000')}")

@@ -29,6 +29,16 @@ _MARKER = re.compile(r'^# (\d+) "((?:[^"\\]|\\.)*)"')
 _UNSUPPORTED = re.compile(r"^(?:.*: )?unsupported Metal feature: (.+)$")
 _INCLUDED = re.compile(r"^In file included from [^\n]*<stdin>:(\d+):", re.M)
 MOST_DIAGNOSTICS = 100
+# What a kernel can do without a feature.
+_INSTEAD = {
+    "textures": "pass the elements in a buffer, as in 'device const float4*'",
+    "samplers": "pass the elements in a buffer and interpolate in the kernel",
+    "visible functions": "call functions of the same source, or pointers to them",
+    "visible function tables": "keep pointers to functions of the same source in an array",
+    "imageblocks": "keep what threads share in threadgroup memory",
+    "stage_in": "read the elements from a buffer, by the thread's position",
+    "tensors bound by the host": "pass a buffer, and make a tensor over its pointer in the kernel",
+}
 
 
 @dataclass(frozen=True)
@@ -146,8 +156,10 @@ class Reporter:
         name = self._source.display_name
         if self._unsupported:
             feature, first = self._unsupported[0]
+            instead = f"{_INSTEAD[feature]}; " if feature in _INSTEAD else ""
             raise UnsupportedError(
-                f"{first}\nThe software device does not have {feature}: see docs/language.md.",
+                f"{first}\nThe software device does not have {feature}: "
+                f"{instead}see docs/language.md.",
                 feature=feature,
                 diagnostics=tuple(dict.fromkeys(d for _, d in self._unsupported)),
             )

@@ -123,18 +123,18 @@ PYMETAL_BFLOAT(max3, (T x, T y, T z), (float)x, (float)y, (float)z)
 PYMETAL_BFLOAT(min3, (T x, T y, T z), (float)x, (float)y, (float)z)
 PYMETAL_BFLOAT(median3, (T x, T y, T z), (float)x, (float)y, (float)z)
 
-// In [0, 1): a tiny negative x must not round up to 1.
+// In [0, 1): a tiny negative x must not round up to 1, and an infinity has no fraction.
 #define PYMETAL_FRACT(V)                                                                           \
     METAL_FUNC V fract(V x) {                                                                      \
-        V f = x - floor(x);                                                                        \
-        return f >= (V)1 ? (V)0x1.fffffep-1f : f;                                                  \
+        V whole = floor(x), f = x - whole;                                                         \
+        return whole == x ? (V)0 : f >= (V)1 ? (V)0x1.fffffep-1f : f;                              \
     }
 PYMETAL_WIDTHS(PYMETAL_FRACT, float)
 #undef PYMETAL_FRACT
 #define PYMETAL_FRACT(V)                                                                           \
     METAL_FUNC V fract(V x) {                                                                      \
-        V f = x - floor(x);                                                                        \
-        return f >= (V)1 ? (V)0x1.ffcp-1f : f;                                                     \
+        V whole = floor(x), f = x - whole;                                                         \
+        return whole == x ? (V)0 : f >= (V)1 ? (V)0x1.ffcp-1f : f;                                 \
     }
 PYMETAL_WIDTHS(PYMETAL_FRACT, half)
 

@@ -21,6 +21,9 @@ SCALARS = frozenset(
 )
 
 
+_BEFORE_TYPE = frozenset(("typename", "class", "const", *ADDRESS_SPACES))
+
+
 @dataclass(frozen=True)
 class Member:
     """A data member of a struct, and the struct of that name that its type is, if there is one.
@@ -39,6 +42,7 @@ class Names:
     `vectors`: vector types and aliases of them. `perhaps`: template parameters and aliases of
     unknown types, each of which may turn out to be a vector. Half and bfloat are among them where
     both occur: clang has no conversion between the two. `structs`: data members by name.
+    `is_value` tells where one of `perhaps` is none.
     `variables`: what is declared with a vector's type somewhere in the file.
     """
 
@@ -62,10 +66,15 @@ class Names:
             elif kind[i + 1] == "name" and text[i - 1] in ("<", ","):
                 self.perhaps.add(text[i + 1])
         self.perhaps.discard("decltype")  # f<typename decltype(x)::type>
+        self._values = _value_parameters(tokens, declarations, self.perhaps)
         self.variables = {text[i + 1] for i in tokens.find(self.vectors) if kind[i + 1] == "name"}
         for declaration in declarations:
             if declaration.kind == "class":
                 self._struct(tokens, declaration)
+
+    def is_value(self, word: str, i: int) -> bool:
+        """Whether what may be a type elsewhere is a parameter at token i that is a value."""
+        return any(first <= i < end for first, end in self._values.get(word, ()))
 
     def _alias(self, tokens: Tokens, name: str, first: int, last: int = -1) -> None:
         if last == -1:
@@ -95,6 +104,24 @@ class Names:
                 members += _members(tokens, inner)
         if name not in self.structs:
             self.structs[name] = tuple(members)
+
+
+def _value_parameters(
+    tokens: Tokens, declarations: Sequence[Declaration], among: set[str]
+) -> dict[str, list[tuple[int, int]]]:
+    """Where names are values of templates, such as functions: `template <float (*op)(float)>`."""
+    text = tokens.text
+    found: dict[str, list[tuple[int, int]]] = {}
+    for declaration in declarations:
+        head = range(declaration.start, after_template(tokens, declaration))
+        for i in head:
+            if text[i] not in among:
+                continue
+            is_pointer = text[i - 1] in ("*", "&") and text[i - 2] == "(" and text[i + 1] == ")"
+            typed = tokens.kind[i - 1] == "name" and text[i - 1] not in _BEFORE_TYPE
+            if is_pointer or (typed and text[i + 1] in (",", ">", "=", "(")):
+                found.setdefault(text[i], []).append((declaration.start, declaration.end))
+    return found
 
 
 def declared_name(tokens: Tokens, first: int, last: int) -> str:

@@ -133,6 +133,7 @@ def read_parameters(tokens: Tokens, opening: int, problems: list[Problem]) -> li
 def _read(tokens: Tokens, first: int, last: int, problems: list[Problem]) -> Parameter | None:
     attributes = attributes_in(tokens, first, last)
     declared = [i for i in range(first, last) if not _in_attribute(tokens, first, i)]
+    declared = _without_alias(tokens, declared)
     name_at = _name(tokens, declared)
     name = tokens.text[name_at] if name_at != -1 else ""
     at = name_at if name_at != -1 else first
@@ -219,6 +220,37 @@ def _spaces(tokens: Tokens, declared: list[int], name_at: int) -> list[str]:
             spaces.append("")
     # Behind the last star there is only the name.
     return spaces[:-1] if len(spaces) > 1 else [space for space in spaces if space]
+
+
+def _without_alias(tokens: Tokens, declared: list[int]) -> list[int]:
+    """`floats p` as the tokens of `device float* p`, if that is what `floats` stands for."""
+    types = [i for i in declared if tokens.text[i] not in _QUALIFIERS]
+    plain = len(types) == 2 and all(tokens.kind[i] == "name" for i in types)
+    alias = _alias(tokens, types[0]) if plain else []
+    if not {"*", "&"} & {tokens.text[i] for i in alias}:
+        return declared
+    return [*alias, types[1]]
+
+
+def _alias(tokens: Tokens, name: int) -> list[int]:
+    """What the alias that token `name` names was declared as; nothing for other names."""
+    text = tokens.text
+    for i in tokens.places[text[name]]:
+        if i < name and text[i - 1] == "using" and text[i + 1] == "=":
+            found = list(range(i + 2, tokens.expression_end(i + 2)))
+        elif i < name and text[i + 1] == ";" and text[start := _statement(tokens, i)] == "typedef":
+            found = list(range(start + 1, i))
+        else:
+            continue
+        return (_alias(tokens, found[0]) if len(found) == 1 else []) or found
+    return []
+
+
+def _statement(tokens: Tokens, i: int) -> int:
+    """The first token of the statement that token i is in."""
+    while i > 0 and tokens.text[i - 1] not in (";", "{", "}"):
+        i -= 1
+    return i
 
 
 def _in_attribute(tokens: Tokens, first: int, i: int) -> bool:

@@ -28,7 +28,7 @@ def rewrite(tokens: Tokens, names: Names) -> None:
             _step(tokens, i, names)
         elif word == "static_cast":
             _static_cast(tokens, i, names)
-        elif word in constructed:
+        elif word in constructed and not names.is_value(word, i):
             if tokens.text[i + 1] == "(":
                 _constructor(tokens, i, i, i + 1, word in names.vectors)
             elif tokens.text[i + 1] == "{" and word in names.vectors:
