@@ -225,6 +225,28 @@ def test_comparisons_count_as_zero_and_one(device):
     np.testing.assert_array_equal(got, np.array(expected, np.float32))
 
 
+def test_a_shift_to_the_right_is_no_comparison(device):
+    a = np.array([9, 100, -7, 3], np.int32)
+    body = """
+    int4 x(a[0], a[1], a[2], a[3]), n(0, 1, 2, 3);
+    auto deduced = x >> n;
+    int4 direct = int4(x >> 1), cast = (int4)(x >> n);
+    int4 inner = int4(int4(x) >> n) + int4(uint4(x) >> 30) + int4(int4(n) > 1);
+    int first = (x >> 1).x;
+    for (int i = 0; i < 4; i++) {
+        out[i] = deduced[i];
+        out[4 + i] = direct[i];
+        out[8 + i] = cast[i];
+        out[12 + i] = inner[i];
+    }
+    out[16] = first;
+    """
+    n = np.arange(4, dtype=np.int32)
+    inner = (a >> n) + (a.view(np.uint32) >> 30).astype(np.int32) + (n > 1)
+    expected = [*(a >> n), *(a >> 1), *(a >> n), *inner, 4]
+    np.testing.assert_array_equal(run(device, body, [a], (17,), np.int32), expected)
+
+
 def test_vectors_of_bool_in_memory_are_bytes(device):
     body = """device bool4* o = (device bool4*)out; device const bool4* i = (device const bool4*)a;
     o[0] = i[0] && !i[1]; o[1] = i[0] || i[1]; o[2] = i[0] != i[1]; o[2].yx = i[0].xy;"""

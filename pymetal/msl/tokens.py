@@ -153,6 +153,11 @@ class Tokens:
         """The texts of tokens [first, last)."""
         return self.text[first:last]
 
+    def is_right_shift(self, i: int) -> bool:
+        """Whether tokens i and i + 1 are `>>`, which are two tokens for the lists they may close."""
+        pair = self.text[i] == self.text[i + 1] == ">"
+        return pair and self.start[i + 1] == self.start[i] + 1
+
     # ---- edits ----
 
     def replace(self, i: int, text: str) -> None:
@@ -186,8 +191,13 @@ class Tokens:
         self._after[i] = self._after.get(i, "") + text
 
     def current(self, first: int, last: int) -> str:
-        """The text of tokens [first, last) with edits made so far, on one line."""
-        return " ".join(text for i in range(first, last) for text, _ in self._pieces(i) if text)
+        """The text of tokens [first, last) with edits made so far, on one line.
+
+        Without what was added in front of them, which stays there when they are removed.
+        """
+        added = 1 if first in self._before else 0
+        pieces = [text for i in range(first, last) for text, _ in self._pieces(i)][added:]
+        return " ".join(text for text in pieces if text)
 
     def _pieces(self, i: int) -> Iterator[tuple[str, str]]:
         """What token i becomes, in order: text and its origin, as in `Rewritten.spans`."""

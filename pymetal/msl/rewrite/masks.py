@@ -72,6 +72,8 @@ def _compares(tokens: Tokens, first: int, last: int) -> bool:
             return False
         elif c in _CERTAIN:
             found = True
+        elif tokens.is_right_shift(i):
+            i += 1
         elif c in ("<", ">"):
             close = tokens.angle_end(i) if c == "<" and tokens.kind[i - 1] == "name" else -1
             if close != -1 and tokens.text[close + 1] in ("(", "::", "{") and close < last:
