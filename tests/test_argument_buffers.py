@@ -164,3 +164,20 @@ def test_what_apples_compiler_says_of_argument_buffers_is_read() -> None:
     assert (n.name, n.type_name, n.offset, n.points_to) == ("n", "uint", 8, None)
     assert at.points_to is not None
     assert str(at.points_to) == "constant long* at [[buffer(0)]]"
+
+
+def test_pointers_to_structs_take_structured_arrays(engine):
+    source = f"""{HEADER}
+    struct Point {{ float4 v; int n; }};
+    struct Args {{ const device Point* p [[id(0)]], *q; device float* out; Point inside; }};
+    kernel void k(constant Args& a, uint i [[thread_position_in_grid]]) {{
+        a.out[i] = a.p[i].v.y + a.q[i].n + a.inside.n;
+    }}"""
+    layout = {"names": ["v", "n"], "formats": [("f4", 4), "i4"], "offsets": [0, 16]}
+    points = np.zeros(3, np.dtype({**layout, "itemsize": 32}))
+    points["v"] = np.arange(12).reshape(3, 4)
+    points["n"] = [10, 20, 30]
+    out = np.zeros(3, np.float32)
+    args = {"p": points, "q": points, "out": out, "inside": {"v": [0] * 4, "n": 100}}
+    pymetal.compile(source, device=engine).kernel("k")(args, grid=3, threadgroup=1)
+    np.testing.assert_array_equal(out, [111, 125, 139])

@@ -103,3 +103,46 @@ def test_a_conversion_that_is_not_const_serves_functional_and_other_casts(device
     kernel = pymetal.compile(source, device=device)["k"]
     expected = np.arange(8, dtype=np.float32) * 100.5
     np.testing.assert_array_equal(kernel(pymetal.output(8), grid=8, threadgroup=8), expected)
+
+
+def test_lists_in_braces_are_assigned_and_walked_through(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    struct Sum {
+      float total = 0;
+      thread Sum& operator=(initializer_list<float2> list) thread {
+        for (auto v : list) total += v.y;
+        total += 100 * list.size();
+        return *this;
+      }
+    };
+    kernel void k(device float* out [[buffer(0)]]) {
+      Sum sum;
+      sum = {float2(1, 2), float2(3, 4), float2(5, 6)};
+      out[0] = sum.total;
+    }
+    """
+    got = pymetal.compile(source, device=device)["k"](pymetal.output(1), grid=1, threadgroup=1)
+    assert got[0] == 312
+
+
+def test_variables_may_be_vectors_computed_from_function_constants(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    constant uint given [[function_constant(0)]];
+    constant uint width = is_function_constant_defined(given) ? given : 5u;
+    constant uint3 size = uint3(width, 2u, width + 1);
+    constant float4 scale = float4(float2(size.xz), float2(0.5));
+    struct Tile { uint3 size; float4 scale; };
+    kernel void k(device float* out [[buffer(0)]]) {
+      out[0] = size.x * 100 + size.y * 10 + size.z;
+      out[1] = scale.x + scale.y * scale.z;
+    }
+    """
+    library = pymetal.compile(source, device=device)
+    for constants, expected in (({"given": 3}, [324, 5]), (None, [526, 8])):
+        kernel = library.kernel("k", constants=constants)
+        got = kernel(pymetal.output(2), grid=1, threadgroup=1)
+        np.testing.assert_array_equal(got, np.float32(expected))

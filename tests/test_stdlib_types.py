@@ -120,6 +120,7 @@ def test_macros_of_limits(device):
         "is_same_v<float, float> && !is_same_v<float, half>",
         "is_floating_point_v<half> && is_floating_point_v<bfloat> && !is_floating_point_v<int>",
         "is_integral_v<uchar> && is_integral_v<bool> && !is_integral_v<float>",
+        "is_integral_v<int4> && is_integral<const uchar2>::value && !is_integral_v<float4>",
         "is_arithmetic_v<bfloat> && is_signed_v<int> && is_unsigned_v<uint> && is_signed_v<half>",
         "is_vector<float4>::value && !is_vector_v<float> && is_vector_v<bool2>",
         "is_same_v<make_scalar_t<half3>, half> && is_same_v<make_vector_t<int, 3>, int3>",

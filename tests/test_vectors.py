@@ -225,6 +225,26 @@ def test_comparisons_count_as_zero_and_one(device):
     np.testing.assert_array_equal(got, np.array(expected, np.float32))
 
 
+def test_lanes_of_bool_vectors_are_deduced_and_cast(device):
+    head = """
+    template <uint N>
+    inline int count(metal::vec<bool, N> v) {
+        vec<ushort, N> w = (vec<ushort, N>)v;
+        vec<bool, N> back = (vec<bool, N>)(w * ushort(2));
+        int sum = 0;
+        for (uint i = 0; i < N; i++) sum += 10 * w[i] + back[i];
+        return sum + 100 * N;
+    }
+    template <typename T> inline int count(T v) { return -1; }
+    """
+    body = """
+    out[0] = count(bool3(true, false, true));
+    out[1] = count(vec<bool, 2>(int2(0, 7)));
+    out[2] = count(int2(1));
+    """
+    np.testing.assert_array_equal(run(device, body, [], (3,), np.int32, head), [322, 211, -1])
+
+
 def test_a_shift_to_the_right_is_no_comparison(device):
     a = np.array([9, 100, -7, 3], np.int32)
     body = """

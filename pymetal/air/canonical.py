@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
-from pymetal.air import constants, pointers, recursion, signatures, threadgroup
+from pymetal.air import constants, initialisers, pointers, recursion, signatures, threadgroup
 from pymetal.air.function import Function
 from pymetal.air.llvm_module import parse_assembly
 from pymetal.air.module import Module
@@ -178,11 +178,17 @@ def _define_variable(text: str, symbol: str, value: str | None) -> str:
 
 def _inline(text: str, function: Function) -> str:
     """Evaluate static initialisers and inline everything; only @canon is left."""
+    initialises = "@llvm.global_ctors" in text
+    if initialises:
+        text = initialisers.narrowed(text)
     parsed = _parse(pointers.dispatch(text), function)
     for f in parsed.functions:
         if not f.is_declaration and f.name != NAME and not f.name.startswith("pymetal.enabled."):
             f.linkage = "internal"
             f.add_function_attribute("alwaysinline")
+    if initialises:
+        _run(parsed, "always_inliner")
+        initialisers.simplify(parsed, _target_machine())
     _run(parsed, "global_opt", "always_inliner", "global_dead_code_eliminate")
     result = str(parsed)
     if re.search(r"^@llvm\.global_ctors = [^\n]*\bptr @", result, re.M):

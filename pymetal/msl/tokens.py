@@ -154,7 +154,7 @@ class Tokens:
         return self.text[first:last]
 
     def is_right_shift(self, i: int) -> bool:
-        """Whether tokens i and i + 1 are `>>`, which are two tokens for the lists they may close."""
+        """Whether `>>` starts at token i: two tokens, which may also close two template lists."""
         pair = self.text[i] == self.text[i + 1] == ">"
         return pair and self.start[i + 1] == self.start[i] + 1
 

@@ -158,7 +158,8 @@ T&& declval();
     template <class T, class U>                                                                    \
     inline constexpr bool name##_v = (answer);
 PYMETAL_ASK(is_void, __is_void(T))
-PYMETAL_ASK(is_integral, __is_integral(T))
+// Of vectors too: public kernels restrict functions of int4 by it.
+PYMETAL_ASK(is_integral, __is_integral(typename pymetal::vector_traits<remove_cv_t<T>>::element))
 PYMETAL_ASK(is_floating_point, pymetal::is_scalar<remove_cv_t<T>> && !__is_integral(T))
 PYMETAL_ASK(is_arithmetic, pymetal::is_scalar<remove_cv_t<T>>)
 PYMETAL_ASK(is_fundamental, pymetal::is_scalar<remove_cv_t<T>> || __is_void(T))

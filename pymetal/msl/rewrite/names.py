@@ -28,7 +28,8 @@ _BEFORE_TYPE = frozenset(("typename", "class", "const", *ADDRESS_SPACES))
 class Member:
     """A data member of a struct, and the struct of that name that its type is, if there is one.
 
-    `space` is the address space that its declaration names: that of what a pointer points to.
+    `type_name` is "" for a pointer: what it points to lies elsewhere. `space` is the address space
+    that its declaration names: that of what a pointer points to.
     """
 
     name: str
@@ -152,6 +153,7 @@ def _members(tokens: Tokens, declaration: Declaration) -> list[Member]:
         return []
     members: list[Member] = []
     type_name = name = ""
+    is_pointer = False
     space = next((word for word in words if word in ADDRESS_SPACES), "")
     i = first
     while i <= last:
@@ -166,8 +168,10 @@ def _members(tokens: Tokens, declaration: Declaration) -> list[Member]:
         elif c in ("=", ":"):
             while text[i + 1] not in (",", ";", ""):
                 i += 1
+        elif c == "*":
+            is_pointer = True
         elif c in (",", ";") and name:
-            members.append(Member(name, type_name, space))
-            name = ""
+            members.append(Member(name, "" if is_pointer else type_name, space))
+            name, is_pointer = "", False
         i += 1
     return members

@@ -13,6 +13,7 @@ from pymetal.msl.tokens import Tokens
 
 # Behind these, or an operator, `(V)x` is a cast; behind another name or a bracket it is a call.
 _BEFORE_CAST = frozenset(("return", "case", "else", "do", "co_return"))
+_LANE_COUNTS = ("int", "uint", "ushort", "short", "unsigned", "size_t", "uint32_t")
 _ADDRESS_SPACES = ("const", "device", "constant", "threadgroup", "thread")
 _NOT_OPERANDS = frozenset((*_ADDRESS_SPACES, "__attribute__", "noexcept", "override", "final"))
 
@@ -20,6 +21,9 @@ _NOT_OPERANDS = frozenset((*_ADDRESS_SPACES, "__attribute__", "noexcept", "overr
 def rewrite(tokens: Tokens, names: Names) -> None:
     """Rewrite every constructor and cast of a vector or what may be one."""
     constructed = names.vectors | names.perhaps
+    for i in tokens.find({"vec"}):
+        if tokens.words(i, i + 4) == ["vec", "<", "bool", ","]:
+            _bool_vector(tokens, i)
     for i in tokens.find({"(", "++", "--", "static_cast", "vec"} | constructed):
         word = tokens.text[i]
         if word == "(":
@@ -39,16 +43,35 @@ def rewrite(tokens: Tokens, names: Names) -> None:
             _vec(tokens, i)
 
 
-def _vec(tokens: Tokens, i: int) -> None:
-    """`vec<T, N>(...)`, and `vec<bool, N>`, which is a class under another name."""
-    end = tokens.angle_end(i + 1, declaring=True)
-    if end == -1:
+def _bool_vector(tokens: Tokens, i: int) -> None:
+    """`vec<bool, N>`, which is a class under another name."""
+    tokens.replace(i, "pymetal::vector_of")
+    if tokens.text[i - 1] == "::":
+        tokens.remove(i - 2 if tokens.text[i - 2] == "metal" else i - 1, i)
+    lanes = tokens.text[i + 4]
+    if tokens.kind[i + 4] != "name" or tokens.text[i + 5] != ">":
         return
-    if tokens.words(i + 2, i + 4) == ["bool", ","]:
-        tokens.replace(i, "pymetal::vector_of")
-        if tokens.text[i - 1] == "::":
-            tokens.remove(i - 2 if tokens.text[i - 2] == "metal" else i - 1, i)
-    elif tokens.text[end] == ">" and tokens.text[end + 1] in ("(", "{"):
+    # Lanes are deduced from the class itself, whose parameter is an int: template <uint N> too.
+    head = i
+    while head > 0 and tokens.text[head] not in (";", "}", "template"):
+        head -= 1
+    if tokens.text[head] == "template" and tokens.text[head + 1] == "<":
+        end = tokens.angle_end(head + 1, declaring=True)
+        for j in range(head + 2, end):
+            if tokens.text[j] == lanes and tokens.text[j - 1] in _LANE_COUNTS:
+                tokens.replace(i, "pymetal::bool_vector")
+                tokens.remove(i + 2, i + 4)
+                tokens.replace(j - 1, "int")
+
+
+def _vec(tokens: Tokens, i: int) -> None:
+    """`vec<T, N>(...)`, unless a cast around it has taken it."""
+    end = tokens.angle_end(i + 1, declaring=True)
+    if end == -1 or tokens.is_removed(i):
+        return
+    if tokens.words(i + 2, i + 4) == ["bool", ","] and tokens.text[end + 1] != "{":
+        return  # a class has its own constructors
+    if tokens.text[end] == ">" and tokens.text[end + 1] in ("(", "{"):
         _constructor(tokens, i, end, end + 1, True)
     elif tokens.kind[end + 1] == "name" and tokens.text[end + 2] == "(":
         closes = tokens.partner[end + 2]
