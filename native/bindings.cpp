@@ -10,9 +10,11 @@
 #include "cpu/launch.h"
 #include "cpu/log.h"
 #include "cpu/simdgroup.h"
+#include "cpu/streaming.h"
 #include "cpu/symbols.h"
 #include "cpu/workers.h"
 
+#include <bit>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -39,7 +41,7 @@ class Pipeline {
   public:
     Pipeline(nb::object code, const std::string& entry, const std::string& granularity,
              bool suspends, size_t threadgroup_bytes, size_t private_bytes, bool flush_subnormals,
-             std::string name)
+             std::string name, uint64_t streams)
         : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes), name_(std::move(name)) {
         kernel_.entry = reinterpret_cast<Entry>(nb::cast<Code&>(code_).address(entry));
         if (granularity == "simdgroup along x" || granularity == "simdgroup along y")
@@ -51,18 +53,39 @@ class Pipeline {
         kernel_.suspends = suspends;
         kernel_.private_bytes = private_bytes;
         kernel_.flush_subnormals = flush_subnormals;
+        kernel_.streams = streams;
     }
 
-    std::optional<Fault>
-    launch(const std::vector<uintptr_t>& buffers, const std::vector<size_t>& threadgroup_arguments,
-           const std::array<uint32_t, 3>& grid, const std::array<uint32_t, 3>& threadgroup,
-           std::optional<double> timeout, Checks* checks, uint64_t schedule, uint8_t fill) const {
+    std::optional<Fault> launch(const std::vector<uintptr_t>& buffers,
+                                const std::vector<size_t>& threadgroup_arguments,
+                                const pymetal::Size& grid, const pymetal::Size& threadgroup,
+                                std::optional<double> timeout, Checks* checks, uint64_t schedule,
+                                uint8_t fill, const std::vector<size_t>& sizes) const {
         std::vector<void*> addresses;
         addresses.reserve(buffers.size());
         for (const uintptr_t buffer : buffers)
             addresses.push_back(reinterpret_cast<void*>(buffer));
-        return run(std::move(addresses), threadgroup_arguments, grid, threadgroup, timeout, checks,
-                   schedule, fill);
+        // Threadgroup variables first, then each argument, aligned for any MSL type.
+        size_t bytes = threadgroup_bytes_;
+        std::vector<uint64_t> offsets;
+        for (const size_t argument : threadgroup_arguments) {
+            bytes = (bytes + 15) / 16 * 16;
+            offsets.push_back(bytes);
+            bytes += argument;
+        }
+        Kernel kernel = kernel_;
+        kernel.checks = checks;
+        kernel.schedule = schedule;
+        kernel.fill = fill;
+        kernel.streams = streamed(grid, [&](size_t k) { return k < sizes.size() ? sizes[k] : 0; });
+        Outcome outcome;
+        {
+            const nb::gil_scoped_release release;
+            Watch watch(timeout);
+            run_released(kernel, std::move(addresses), std::move(offsets), bytes, grid, threadgroup,
+                         watch, outcome);
+        }
+        return settled(outcome);
     }
 
     // `bound` was bound for a route whose launcher this is.
@@ -129,28 +152,15 @@ class Pipeline {
         }
     };
 
-    std::optional<Fault>
-    run(std::vector<void*> addresses, const std::vector<size_t>& threadgroup_arguments,
-        const std::array<uint32_t, 3>& grid, const std::array<uint32_t, 3>& threadgroup,
-        std::optional<double> timeout, Checks* checks, uint64_t schedule, uint8_t fill) const {
-        // Threadgroup variables first, then each argument, aligned for any MSL type.
-        size_t bytes = threadgroup_bytes_;
-        std::vector<uint64_t> offsets;
-        for (const size_t argument : threadgroup_arguments) {
-            bytes = (bytes + 15) / 16 * 16;
-            offsets.push_back(bytes);
-            bytes += argument;
-        }
-        const Geometry geometry{{grid[0], grid[1], grid[2]},
-                                {threadgroup[0], threadgroup[1], threadgroup[2]}};
-        Outcome outcome;
-        {
-            const nb::gil_scoped_release release;
-            Watch watch(timeout);
-            run_released(std::move(addresses), std::move(offsets), bytes, geometry, watch, checks,
-                         schedule, fill, outcome);
-        }
-        return settled(outcome);
+    // Which of the buffers that the code may store to past the caches a launch shall.
+    template <typename SizeOf>
+    uint64_t streamed(const pymetal::Size& grid, const SizeOf& size_bytes) const {
+        const uint64_t threads = uint64_t{grid[0]} * grid[1] * grid[2];
+        uint64_t found = 0;
+        for (uint64_t rest = kernel_.streams; rest != 0; rest &= rest - 1)
+            if (is_streamed(size_bytes(static_cast<size_t>(std::countr_zero(rest))), threads))
+                found |= rest & -rest;
+        return found;
     }
 
     void run_bound(const pymetal::Bound& bound, Watch& watch, Outcome& outcome) const {
@@ -158,26 +168,26 @@ class Pipeline {
         addresses.reserve(bound.route->order.size());
         for (const uint8_t position : bound.route->order)
             addresses.push_back(bound.bound[position].memory);
-        const auto& [x, y, z] = bound.route->grid;
-        const auto& [width, height, depth] = bound.route->threadgroup;
-        run_released(std::move(addresses), {}, threadgroup_bytes_,
-                     Geometry{{x, y, z}, {width, height, depth}}, watch, nullptr, 0, 0, outcome);
+        Kernel kernel = kernel_;
+        kernel.streams = streamed(bound.route->grid, [&](size_t k) {
+            return bound.bound[bound.route->order[k]].size_bytes;
+        });
+        run_released(kernel, std::move(addresses), {}, threadgroup_bytes_, bound.route->grid,
+                     bound.route->threadgroup, watch, outcome);
     }
 
     // Called without the GIL.
-    void run_released(std::vector<void*> addresses, std::vector<uint64_t> offsets, size_t bytes,
-                      const Geometry& geometry, Watch& watch, Checks* checks, uint64_t schedule,
-                      uint8_t fill, Outcome& outcome) const {
+    static void run_released(Kernel& kernel, std::vector<void*> addresses,
+                             std::vector<uint64_t> offsets, size_t bytes, const pymetal::Size& grid,
+                             const pymetal::Size& threadgroup, Watch& watch, Outcome& outcome) {
         // Python's signal handlers run, and raise KeyboardInterrupt, on the main thread only.
         const auto ask = [&outcome] {
             const nb::gil_scoped_acquire acquire;
             return outcome.interrupted = PyErr_CheckSignals() != 0;
         };
-        Kernel kernel = kernel_;
-        kernel.checks = checks;
-        kernel.schedule = schedule;
-        kernel.fill = fill;
         kernel.log = &outcome.log;
+        const Geometry geometry{{grid[0], grid[1], grid[2]},
+                                {threadgroup[0], threadgroup[1], threadgroup[2]}};
         Launch launch(kernel, std::move(addresses), std::move(offsets), bytes, geometry);
         outcome.fault = launch.run(watch, ask);
         outcome.ended = watch.reason();
@@ -228,6 +238,7 @@ nb::dict layout() {
     FIELD(launch, LaunchContext, dispatch_threads_per_threadgroup);
     FIELD(launch, LaunchContext, dispatch_simdgroups_per_threadgroup);
     FIELD(launch, LaunchContext, dispatch_quadgroups_per_threadgroup);
+    FIELD(launch, LaunchContext, streamed);
     FIELD(threadgroup, ThreadgroupContext, launch);
     FIELD(threadgroup, ThreadgroupContext, memory);
     FIELD(threadgroup, ThreadgroupContext, threadgroup_position_in_grid);
@@ -380,22 +391,22 @@ void bind_cpu(nb::module_& module) {
     nb::class_<Pipeline>(module, "Pipeline", "A kernel ready to launch on the software device.")
         .def(
             nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t, bool,
-                     std::string>(),
+                     std::string, uint64_t>(),
             "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
-            "private_bytes"_a = 0, "flush_subnormals"_a = false, "name"_a = "",
+            "private_bytes"_a = 0, "flush_subnormals"_a = false, "name"_a = "", "streams"_a = 0,
             "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
             "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
-            "it logs.")
+            "it logs. streams: a bit for each buffer that it may store to past the caches.")
         .def(
             "launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
             "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(), "schedule"_a = 0,
-            "fill"_a = 0,
+            "fill"_a = 0, "sizes"_a = nb::make_tuple(),
             "Run a grid of threads; None, or the Fault that ended it. buffers: addresses in the "
             "order compiled for; threadgroup_arguments: bytes of each; timeout in seconds; "
             "checks: of instrumented code, begun; schedule: 0 for threads in order, 1 for "
             "backwards, others seed a random order; fill: the byte that threadgroup memory is full "
-            "of. "
+            "of; sizes: bytes of the buffers, where large ones may be stored to past the caches. "
             "Releases the GIL.")
         .def("launch_bound", &Pipeline::launch_bound, "bound"_a, "timeout"_a = nb::none(),
              "As launch, with what Calls bound for a route that launches this pipeline.")
@@ -410,6 +421,9 @@ void bind_cpu(nb::module_& module) {
     module.def("symbols", symbols, "Addresses of everything that compiled code may call.");
     module.def("set_worker_count", &WorkerPool::set_size, "count"_a,
                "How many threads work on a launch, the calling one included.");
+    module.def("set_streamed_from", &set_streamed_from, "size_bytes"_a,
+               "From how many bytes on outputs are stored past the caches; 0: those that these do "
+               "not hold.");
     module.def("worker_count", &WorkerPool::size);
     module.attr("MAX_THREADS_PER_THREADGROUP") = kMaxThreads;
 }

@@ -22,6 +22,7 @@ struct LaunchContext {
     uint32_t dispatch_threads_per_threadgroup[3]; // as asked for; the edge's are smaller
     uint32_t dispatch_simdgroups_per_threadgroup;
     uint32_t dispatch_quadgroups_per_threadgroup;
+    uint64_t streamed; // a bit for each buffer to which full lines are stored past the caches
 };
 
 // The same for a threadgroup.

@@ -18,8 +18,9 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kWorthSharing{40'000};
 // A claim should last about this long: little contention, and workers finish together.
 constexpr nanoseconds kChunkTime{50'000};
-// Of a threadgroup that the launch picks.
+// Of a threadgroup that the launch picks: small enough to share a grid, larger where that has many.
 constexpr uint32_t kRowThreads = 256;
+constexpr uint64_t kManyThreads = uint64_t{1} << 20;
 // How often a launch looks whether it was interrupted.
 constexpr nanoseconds kAskEvery{50'000'000};
 
@@ -50,6 +51,7 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
     if (kernel.lanes_along >= 0)
         arrange(geometry, static_cast<size_t>(kernel.lanes_along));
     context_.buffers = buffers_.data();
+    context_.streamed = kernel.streams;
     context_.threadgroup_offsets = threadgroup_offsets_.data();
     context_.dispatch_simdgroups_per_threadgroup = static_cast<uint32_t>((threads + 31) / 32);
     context_.dispatch_quadgroups_per_threadgroup = static_cast<uint32_t>((threads + 3) / 4);
@@ -60,7 +62,9 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
 void Launch::arrange(const Geometry& geometry, size_t axis) {
     uint32_t grid[3] = {geometry.grid[0], geometry.grid[1], geometry.grid[2]};
     std::swap(grid[0], grid[axis]);
-    const uint32_t size = std::min((grid[0] - 1) / kLanes * kLanes + kLanes, kRowThreads);
+    const bool many = uint64_t{grid[0]} * grid[1] * grid[2] >= kManyThreads;
+    const uint32_t most = many ? kMaxThreads : kRowThreads;
+    const uint32_t size = std::min((grid[0] - 1) / kLanes * kLanes + kLanes, most);
     const uint32_t sizes[3] = {size, 1, 1};
     total_ = 1;
     for (int i = 0; i < 3; ++i) {

@@ -2,6 +2,7 @@
 
 #include "checks.h"
 #include "guarded.h"
+#include "streaming.h"
 
 #include <bit>
 #include <cstdlib>
@@ -54,6 +55,8 @@ void Threadgroup::begin(const Kernel& kernel, const LaunchContext& launch, size_
 }
 
 void Threadgroup::end() {
+    if (kernel_.streams != 0)
+        end_streaming();
     if (kernel_.private_bytes > kKeptPrivateBytes)
         stacks_->release();
 }
@@ -122,11 +125,32 @@ void Threadgroup::place(uint32_t fiber, uint32_t thread) {
 void Threadgroup::run_plainly() {
     running_ = 0;
     const uint32_t calls = (threads_ + step_ - 1) / step_;
+    const bool is_row = threads_ == context_.threads_per_threadgroup[0];
+    if (is_row && schedule_.is_plain() && step_ == kLanes)
+        return run_row(calls);
     for (uint32_t call = 0; call < calls; ++call) {
         const uint32_t which =
             schedule_.is_plain() ? call : static_cast<uint32_t>(schedule_.at(call, calls));
         place(0, which * step_);
         kernel_.entry(&contexts_[0]);
+    }
+}
+
+// Simdgroups that lie side by side: from one to the next little changes.
+void Threadgroup::run_row(uint32_t calls) {
+    place(0, 0);
+    ThreadContext& context = contexts_[0];
+    for (uint32_t call = 1;; ++call) {
+        kernel_.entry(&context);
+        if (call == calls)
+            return;
+        context.thread_position_in_grid[0] += kLanes;
+        context.thread_position_in_threadgroup[0] += kLanes;
+        context.thread_index_in_threadgroup += kLanes;
+        context.simdgroup_index_in_threadgroup += 1;
+        context.quadgroup_index_in_threadgroup += kLanes / 4;
+        if (call + 1 == calls)
+            context.lanes = lanes_from(call * kLanes);
     }
 }
 

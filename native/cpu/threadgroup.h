@@ -34,7 +34,9 @@ struct Kernel {
     size_t private_bytes = 0; // what a call keeps in arrays on its stack
     Checks* checks = nullptr; // of instrumented code
     Log* log = nullptr;       // of the launch
-    uint64_t schedule = 0;    // see Schedule
+    // A bit for each buffer that may be stored to past the caches; of a launch, that is.
+    uint64_t streams = 0;
+    uint64_t schedule = 0; // see Schedule
     // What threadgroup memory, and private arrays under checks, hold at first; see exchange(), too.
     uint8_t fill = 0;
 };
@@ -95,6 +97,7 @@ class Threadgroup {
     void run_all();
     void report_trap(const Trap& trap);
     void run_plainly();
+    void run_row(uint32_t calls);
     void run_fibers();
     void run_apart();
     static void start(void* self);

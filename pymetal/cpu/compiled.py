@@ -28,6 +28,7 @@ class Compiled:
     threadgroup_bytes      size of the kernel's threadgroup variables
     buffers                Metal's buffer indices, in the order that the code reads addresses
     threadgroup_arguments  Metal's threadgroup indices, in the order that it reads offsets
+    streams                which of `buffers` the code may store to past the caches
     """
 
     code: bytes
@@ -41,6 +42,7 @@ class Compiled:
     threadgroup_bytes: int
     buffers: tuple[int, ...]
     threadgroup_arguments: tuple[int, ...]
+    streams: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
@@ -57,7 +59,7 @@ class Compiled:
         end = _LENGTH.size + length
         facts = json.loads(data[_LENGTH.size : end])
         function = _function(facts.pop("function"))
-        for name in ("buffers", "threadgroup_arguments", "notes"):
+        for name in ("buffers", "threadgroup_arguments", "streams", "notes"):
             facts[name] = tuple(facts[name])
         return cls(code=data[end:], function=function, **facts)
 
@@ -84,6 +86,7 @@ class Compiled:
             self.private_bytes,
             self.flush_denormals,
             self.function.name,
+            sum(1 << buffer for buffer in self.streams),
         )
 
 

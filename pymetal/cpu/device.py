@@ -321,16 +321,14 @@ class CpuPipeline:
         threadgroup: Size,
         timeout: float | None = None,
     ) -> None:
-        addresses = {
-            binding.argument.index: binding.array.__array_interface__["data"][0]
-            for binding in bindings
-        }
+        arrays = {binding.argument.index: binding.array for binding in bindings}
         fault = self._for(grid, threadgroup).launch(
-            [addresses[index] for index in self._buffers],
+            [arrays[index].__array_interface__["data"][0] for index in self._buffers],
             [threadgroup_memory[index] for index in self._threadgroup_arguments],
             grid,
             threadgroup,
             timeout,
+            sizes=[arrays[index].nbytes for index in self._buffers],
         )
         if fault is not None:
             raise self.fault(fault, bindings, threadgroup_memory, grid, threadgroup, timeout)

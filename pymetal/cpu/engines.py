@@ -88,6 +88,7 @@ def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
         entry=lowered.entry,
         granularity=_GRANULARITY[lowered.axis],
         suspends=lowered.suspends,
+        streams=lowered.streams,
     )
     compiled.load()  # LLVM may have made calls that the runtime lacks
     return compiled
@@ -112,6 +113,7 @@ def _compiled(
     entry: str,
     granularity: str,
     suspends: bool,
+    streams: tuple[int, ...] = (),
 ) -> Compiled:
     def indices(role: str) -> tuple[int, ...]:
         return tuple(p.index for p in canonical.parameters if p.role == role)
@@ -135,4 +137,5 @@ def _compiled(
         threadgroup_bytes=canonical.threadgroup_bytes,
         buffers=indices("buffer"),
         threadgroup_arguments=indices("threadgroup"),
+        streams=streams,
     )

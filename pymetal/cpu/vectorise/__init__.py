@@ -20,11 +20,12 @@ from pymetal.air.ir.layout import Layout
 from pymetal.cpu import jit
 from pymetal.cpu.intrinsics import Barrier, meaning
 from pymetal.cpu.lanes import LANES, LaneLayout
-from pymetal.cpu.vectorise import geometry
+from pymetal.cpu.vectorise import geometry, streaming
 from pymetal.cpu.vectorise.emitter import Emitter, Helpers
 from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.lower import lower
+from pymetal.cpu.vectorise.outputs import Outputs
 from pymetal.cpu.vectorise.prepare import merge_casts, prepare
 from pymetal.cpu.vectorise.private import PrivateArrays
 from pymetal.cpu.vectorise.reasons import NotVectorised
@@ -44,11 +45,13 @@ _MAX_LINES_OF_BOTH = 8_000  # beyond, one copy does for full simdgroups, too
 class Vectorised:
     """IR whose `entry` runs one simdgroup. `suspends`: simdgroups wait for each other. `axis`: the
     kernel does not see its threadgroups; lanes lie along this axis in those that the launch picks.
+    `streams`: which of the launch's buffers may be stored to past the caches.
     """
 
     ir: str
     suspends: bool
     axis: int | None
+    streams: tuple[int, ...] = ()
     entry: str = "entry"
 
 
@@ -69,18 +72,21 @@ def vectorise(
     helpers = Helpers()
     masked = parameter_shapes(canonical, layout if layout.regular else None)
     shapes = kernel.shapes(masked)
-    copies = [kernel.copy("masked", shapes, masked, helpers)]
-    lines = _weight(copies[0])
+    text, _ = kernel.copy("masked", shapes, masked, helpers)
+    copies = [text]
+    lines = _weight(text)
     if lines > _MAX_LINES:
         raise NotVectorised(f"{lines} lines of vector code, more than {_MAX_LINES}")
-    full = None
+    full: dict[str, Shape | None] | None = None
+    streams: tuple[int, ...] = ()
     short = lines <= _MAX_LINES_OF_BOTH and not one_copy
     if layout.width and (short or not layout.regular):
         full = parameter_shapes(canonical, layout)
         if masked != full:
             shapes = kernel.shapes(full)
-        copies.append(kernel.copy("full", shapes, full, helpers))
-    entry = Entry(canonical, layout).text(full, masked)
+        text, streams = kernel.copy("full", shapes, full, helpers)
+        copies.append(text)
+    entry = Entry(canonical, layout).text(full, masked, streams)
     defined = [*copies, *helpers.definitions.values(), entry]
     helpers.declarations.setdefault(
         "llvm.cttz.i32", "declare i32 @llvm.cttz.i32(i32, i1) nounwind willreturn memory(none)"
@@ -90,6 +96,7 @@ def vectorise(
         "\n".join([globals_, *helpers.declarations.values(), *defined]),
         kernel.suspends,
         layout.axis,
+        streams,
     )
 
 
@@ -120,6 +127,7 @@ class _Kernel:
         if count > _MAX_INSTRUCTIONS:
             raise NotVectorised(f"{count} instructions, more than {_MAX_INSTRUCTIONS}")
         self.private = PrivateArrays(self.function, self.layout)
+        self.outputs = Outputs(self.function, canonical)
         self.target = Target.of_features(jit.target_features())
         self.constants = Module()
         self.constants.types = self.module.types
@@ -132,15 +140,20 @@ class _Kernel:
 
     def copy(
         self, name: str, shapes: Shapes, parameters: dict[str, Shape | None], helpers: Helpers
-    ) -> str:
-        """One copy's text."""
+    ) -> tuple[str, tuple[int, ...]]:
+        """One copy's text, and the buffers that it may store to past the caches."""
         full = name == "full"
-        emitter = Emitter(self.function, shapes, self.target, helpers, self.sites, full)
+        emitter = Emitter(
+            self.function, shapes, self.target, helpers, self.sites, full, self.outputs
+        )
         Walker(emitter, lower).run()
         mask = "" if full else f"<{LANES} x i1> %mask, "
-        head = f"define internal void @{name}({mask}{parameter_list(self.canonical, parameters)})"
+        streams = sorted(emitter.streams)
+        listed = parameter_list(self.canonical, parameters) + streaming.parameters(streams)
+        head = f"define internal void @{name}({mask}{listed})"
         body = "\n".join([*emitter.head, *emitter.lines])
-        return f'{head} nounwind "no-builtins" {{\n{body}\n}}\n'
+        text = f'{head} nounwind "no-builtins" {{\n{body}\n}}\n'
+        return text, tuple(self.outputs.slots[buffer] for buffer in streams)
 
 
 def _sites(module: Module, function: Function) -> dict[Instruction, int]:

@@ -14,6 +14,7 @@ from pymetal.air.ir.types import PointerType, Type, VectorType
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.homes import homes, read_in_place
+from pymetal.cpu.vectorise.outputs import Outputs
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
 from pymetal.cpu.vectorise.target import Target
 
@@ -60,6 +61,7 @@ class Emitter:
         helpers: Helpers,
         sites: dict[Instruction, int],
         full: bool,
+        outputs: Outputs,
     ) -> None:
         self.function = function
         self.sites = sites
@@ -67,6 +69,8 @@ class Emitter:
         self.target = target
         self.helpers = helpers
         self.full = full
+        self.outputs = outputs
+        self.streams: set[str] = set()  # of these, whose stores may go past the caches
         # How many accesses lane by lane may still be written out; later ones are calls.
         self.room = _ROOM if shapes.accesses() <= _ROOM else 0
         self.lines: list[str] = []

@@ -6,6 +6,7 @@ masked   any other simdgroup
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 from pymetal import _native
@@ -14,6 +15,7 @@ from pymetal.air.wrapper import Parameter
 from pymetal.cpu.lanes import LANES, LaneLayout
 from pymetal.cpu.vectorise.emitter import wide
 from pymetal.cpu.vectorise.shapes import ANY, UNIFORM, Shape
+from pymetal.cpu.vectorise.streaming import LINE
 
 # Positions that differ between lanes; the first two have components.
 IN_GRID = "thread_position_in_grid"
@@ -113,10 +115,16 @@ class Entry:
         struct = self.home[name]
         offset = self.structs[struct][name] + 4 * index
         address = self.out.let(f"getelementptr i8, ptr {self.bases[struct]}, i64 {offset}")
-        return self.out.let(f"load {type_}, ptr {address}, align {8 if type_ == 'ptr' else 4}")
+        return self.out.let(f"load {type_}, ptr {address}, align {4 if type_ == 'i32' else 8}")
 
-    def text(self, full: dict[str, Shape | None] | None, masked: dict[str, Shape | None]) -> str:
-        """`full`, `masked`: the parameter shapes of the copies; no full copy if None."""
+    def text(
+        self,
+        full: dict[str, Shape | None] | None,
+        masked: dict[str, Shape | None],
+        streams: Sequence[int] = (),
+    ) -> str:
+        """`full`, `masked`: the parameter shapes of the copies; no full copy if None. `streams`:
+        which buffers' stores the full one may send past the caches."""
         out = self.out
         lanes = self.read("lanes", "i32")
         values = self._values()
@@ -125,7 +133,7 @@ class Entry:
             fits = out.let(f"and i1 {whole}, {self._fits()}")
             out.do(f"br i1 {fits}, label %full, label %masked")
             out.lines.append("full:")
-            out.do(f"call void @full({self._arguments(full, values)})")
+            out.do(f"call void @full({self._arguments(full, values)}{self._past(streams)})")
             out.do("ret void")
             out.lines.append("masked:")
         mask = out.let(f"bitcast i32 {lanes} to <{LANES} x i1>")
@@ -187,6 +195,16 @@ class Entry:
             f"{type_} {computed.get(name) or values[name]}"
             for type_, name in _leaves(self.canonical, shapes)
         )
+
+    def _past(self, streams: Sequence[int]) -> str:
+        """For each of these buffers the argument that `streaming.parameters` describes."""
+        out = self.out
+        arguments = []
+        for slot in streams:
+            bit = out.let(f"and i64 {self.read('streamed', 'i64')}, {1 << slot}")
+            wanted = out.let(f"icmp ne i64 {bit}, 0")
+            arguments.append(f", i64 {out.let(f'select i1 {wanted}, i64 {LINE - 1}, i64 -1')}")
+        return "".join(arguments)
 
     def _positions(self, names: set[str]) -> dict[str, str]:
         """Positions of lanes that lie anyhow: from the thread's index, by division."""

@@ -10,7 +10,7 @@ from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import I1, I32, FloatType, IntegerType, Type
 from pymetal.air.ir.values import Local, Value
 from pymetal.cpu.lanes import LANES
-from pymetal.cpu.vectorise import interleaved
+from pymetal.cpu.vectorise import interleaved, streaming
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -274,7 +274,7 @@ def store(e: Emitter, i: Instruction) -> None:
     if shape is not None and (e.mask is None or _masked(e, size)):
         segments = _segments(shape.offsets, size)
         if len(segments) <= _SEGMENTS and len(set(shape.offsets)) == LANES:
-            _store_segments(e, pointer, vector, type_, align, segments)
+            _store_segments(e, pointer, vector, type_, size, align, segments)
             return
         if e.mask is None and not volatile and interleaved.store(e, i):
             return
@@ -285,7 +285,13 @@ def store(e: Emitter, i: Instruction) -> None:
 
 
 def _store_segments(
-    e: Emitter, pointer: Value, vector: str, type_: str, align: int, segments: list[list[int]]
+    e: Emitter,
+    pointer: Value,
+    vector: str,
+    type_: str,
+    size: int,
+    align: int,
+    segments: list[list[int]],
 ) -> None:
     shape = e.shapes.of(pointer)
     assert shape is not None
@@ -303,7 +309,7 @@ def _store_segments(
         address = base if not run[0] else e.let(f"getelementptr i8, ptr {base}, i64 {run[0]}")
         text = f"<{count} x {type_}>"
         if mask is None:
-            e.do(f"store {text} {part}, ptr {address}, align {align}")
+            streaming.store(e, pointer, f"{text} {part}", address, count * size, align)
         else:
             name = f"llvm.masked.store.v{count}{suffix(type_)}.p0"
             e.helpers.declarations.setdefault(

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Target:
-    """`masked_bits`: element sizes for which the processor has masked loads and stores."""
+    """What code generation has to know of a processor.
+
+    masked_bits    element sizes for which it has masked loads and stores
+    non_temporal   it has stores past the caches that are worth it
+    """
 
     masked_bits: frozenset[int] = frozenset()
     fused_multiply_add: bool = True
+    non_temporal: bool = False
 
     @classmethod
     def of_features(cls, features: str) -> Target:
@@ -23,4 +28,4 @@ class Target:
         else:
             masked = frozenset()
         fused = "+fma" in have or not any(f[1:] == "fma" for f in have)
-        return cls(masked, fused)
+        return cls(masked, fused, non_temporal="+sse2" in have)
