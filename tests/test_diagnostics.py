@@ -184,6 +184,7 @@ def test_unbalanced_source_is_an_error_like_any_other():
     for text in (
         "kernel void k(device float* p) { p[0] = 1",
         "kernel void k(",
+        "kernel void k(uint i [[thread_position_in_grid]]*/ ) {}",
         "struct {",
         ")]}",
         "#if",

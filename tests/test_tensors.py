@@ -150,6 +150,49 @@ def test_operands_in_registers(transposed: bool) -> None:
     np.testing.assert_array_equal(c, a.astype(np.float32) @ b.astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    ("scope", "threads", "m", "n"),
+    [("execution_simdgroup", 32, 8, 24), ("execution_thread", 1, 5, 3)],
+)
+def test_rows_and_columns_are_reduced(scope: str, threads: int, m: int, n: int) -> None:
+    source = (
+        HEADER
+        + """
+    kernel void k(device float* a [[buffer(0)]], device float* b [[buffer(1)]],
+                  device float* c [[buffer(2)]], device float* rows [[buffer(3)]],
+                  device float* columns [[buffer(4)]]) {
+      matmul2d<matmul2d_descriptor(M, N, 8), SCOPE> product;
+      auto left = tensor(a, dextents<int, 2>(8, M));
+      auto right = tensor(b, dextents<int, 2>(N, 8));
+      typedef decltype(left) L;
+      typedef decltype(right) R;
+      auto all = product.get_destination_cooperative_tensor<L, R, float>();
+      auto most = product.get_row_reduction_destination_cooperative_tensor<L, R, float>();
+      auto sum = product.get_column_reduction_destination_cooperative_tensor<L, R, float>();
+      product.run(left, right, all);
+      reduce_rows(all, most, reduction_operation::max,
+                  reduction_operation_identity<float>::max_identity);
+      if (is_iterator_compatible(all, most))
+        for (auto it = all.begin(); it != all.end(); it++) *it -= *most.map_iterator(it);
+      reduce_columns(all, sum);
+      for (auto it = most.begin(); it != most.end(); it++)
+        rows[it.get_multidimensional_index()[0]] = *it;
+      all.store(tensor(c, dextents<int, 2>(N, M)));
+      sum.store(tensor(columns, dextents<int, 1>(N)));
+    }"""
+    )
+    macros = {"M": m, "N": n, "SCOPE": scope}
+    kernel = pymetal.compile(source, macros=macros, device="cpu")["k"]
+    rng = np.random.default_rng(2)
+    a, b = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((m, 8), (8, n)))
+    c, rows, columns = (np.zeros(shape, np.float32) for shape in ((m, n), m, n))
+    kernel(a, b, c, rows, columns, grid=threads, threadgroup=threads)
+    product = a @ b  # small integers: exact
+    np.testing.assert_array_equal(rows, product.max(1))
+    np.testing.assert_array_equal(c, product - product.max(1, keepdims=True))
+    np.testing.assert_array_equal(columns, c.sum(0))
+
+
 def test_slices_strides_and_indices() -> None:
     source = (
         HEADER
@@ -184,3 +227,21 @@ def test_tensors_bound_by_the_host_are_refused_by_name() -> None:
     with pytest.raises(pymetal.UnsupportedError) as caught:
         pymetal.compile(source, device="cpu")
     assert caught.value.feature == "tensors bound by the host"
+
+
+@pytest.mark.parametrize(
+    ("statement", "feature"),
+    [
+        ("constexpr auto d = convolution2d_descriptor(1, 2);", "tensor convolutions"),
+        (
+            "matmul2d<matmul2d_descriptor(16, 16, 16), execution_simdgroups<2>> product;"
+            "auto rows = "
+            "product.get_row_reduction_destination_cooperative_tensor<half, half, half>();",
+            "tensor reductions over several simdgroups",
+        ),
+    ],
+)
+def test_operations_that_are_not_supported_are_refused_by_name(statement, feature) -> None:
+    with pytest.raises(pymetal.UnsupportedError) as caught:
+        pymetal.compile(f"{HEADER} kernel void k() {{ {statement} }}", device="cpu")
+    assert caught.value.feature == feature

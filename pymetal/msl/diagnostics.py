@@ -128,6 +128,7 @@ class Reporter:
             severity = message.severity
             if severity == "note" and waiting:
                 severity, text, waiting = "error", waiting, ""
+                unsupported = _UNSUPPORTED.match(text)
             kind = _severity(severity)
             if _is_noise(kind, text):
                 continue

@@ -17,7 +17,8 @@ from pymetal.source import CompileOptions, Source, checked_text
 STDIN = "<stdin>"
 _DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(\w*)[ \t]*(.*?)[ \t]*(?://.*|/\*[^\n]*\*/[ \t]*)?$", re.M)
 _TENSORS = re.compile(
-    r"[/<](?:metal_tensor|metal_cooperative_tensor|MetalPerformancePrimitives\.h)[>\"]"
+    r"[/<](?:metal_tensor|metal_cooperative_tensor|MetalPerformancePrimitives\.h"
+    r"|MPPTensorOpsMatMul2d\.h)[>\"]"
 )
 _STANDARD = re.compile(r"<(\w+)>")
 _QUOTED = re.compile(r'[<"]([^">]+)[">]')

@@ -1,12 +1,11 @@
 // mpp::tensor_ops::matmul2d: products of tensors by the simdgroups of a threadgroup together.
 //
-// A matrix is cut into fragments of 16 by 16. Lane l holds 8 elements of each: rows r and r + 8,
-// columns c to c + 3, with r = (l/4 & 4) | (l/2 & 3), c = 4 * ((l/4 & 2) | (l & 1)); this is how
-// public code lays out operands in registers (MLX's nax.h). Seen through these positions, columns
-// {c + 2j, c + 2j + 1} of all lanes are an 8x8 simdgroup matrix: that is what is multiplied.
+// Seen through the positions of pymetal_cooperative_tensor.h, columns {c + 2j, c + 2j + 1} of all
+// lanes are an 8x8 simdgroup matrix: that is what is multiplied.
 #pragma once
 #pragma clang system_header
 #include "pymetal_air.h"
+#include "pymetal_cooperative_tensor.h"
 #include "pymetal_simdgroup.h"
 #include "pymetal_simdgroup_matrix.h"
 #include "pymetal_tensor.h"
@@ -29,105 +28,6 @@ struct matmul2d_descriptor {
           relaxed_precision(relaxed), matmul_mode(how) {}
     constexpr matmul2d_descriptor(int m_, int n_, int k_, bool left, bool right, mode how)
         : matmul2d_descriptor(m_, n_, k_, left, right, false, how) {}
-};
-
-// A part of a matrix of `rows` by `columns` in every thread's registers. simdgroups 0: all of it
-// in one thread's.
-template <class T, int rows, int columns, int simdgroups>
-struct cooperative_tensor {
-    typedef T element_type;
-    typedef T value_type;
-    static constexpr int across = (columns + 15) / 16;
-    static constexpr int fragments = (rows + 15) / 16 * across;
-    static constexpr int own = simdgroups == 0 ? 0 : (fragments + simdgroups - 1) / simdgroups;
-    static constexpr int capacity = simdgroups == 0 ? rows * columns : own * 8;
-
-    struct iterator {
-        METAL_FUNC T& operator*() const { return (*whole)[at]; }
-        METAL_FUNC iterator& operator++() {
-            do
-                ++at;
-            while (at < capacity && !whole->is_valid_element(at));
-            return *this;
-        }
-        METAL_FUNC iterator operator++(int) {
-            iterator before = *this;
-            ++*this;
-            return before;
-        }
-        METAL_FUNC bool operator==(const iterator& other) const { return at == other.at; }
-        METAL_FUNC bool operator!=(const iterator& other) const { return at != other.at; }
-        METAL_FUNC auto get_multidimensional_index() const {
-            return whole->get_multidimensional_index(at);
-        }
-        cooperative_tensor* whole;
-        int at;
-    };
-
-    static constexpr METAL_FUNC ushort get_capacity() { return capacity; }
-    METAL_FUNC T& operator[](int i) { return elements[i]; }
-    METAL_FUNC const T& operator[](int i) const { return elements[i]; }
-    METAL_FUNC T get(int i) const { return elements[i]; }
-    METAL_FUNC void set(int i, T value) { elements[i] = value; }
-    METAL_FUNC bool is_valid_element(int i) const {
-        return row_of(i) < rows && column_of(i) < columns;
-    }
-    // {column, row}
-    METAL_FUNC metal::array<int, 2> get_multidimensional_index(int i) const {
-        return metal::array<int, 2>{column_of(i), row_of(i)};
-    }
-    METAL_FUNC iterator begin() {
-        iterator first{this, -1};
-        return ++first;
-    }
-    METAL_FUNC iterator end() { return iterator{this, capacity}; }
-
-    template <class Tensor>
-    METAL_FUNC void load(const Tensor& from) {
-        for (int i = 0; i < capacity; ++i) {
-            const int row = row_of(i), column = column_of(i);
-            const bool inside = row < rows && column < columns && row < from.get_extent(1) &&
-                                column < from.get_extent(0);
-            elements[i] = inside ? T(from(column, row)) : T(0);
-        }
-    }
-    template <class Tensor>
-    METAL_FUNC void store(const Tensor& to) const {
-        for (int i = 0; i < capacity; ++i) {
-            const int row = row_of(i), column = column_of(i);
-            if (row < rows && column < columns && row < to.get_extent(1) &&
-                column < to.get_extent(0))
-                to(column, row) = typename Tensor::value_type(elements[i]);
-        }
-    }
-
-    static METAL_FUNC int lane_row(int lane) { return (lane >> 2 & 4) | (lane >> 1 & 3); }
-    static METAL_FUNC int lane_column(int lane) { return ((lane >> 2 & 2) | (lane & 1)) * 4; }
-    // Of fragment `f` of this simdgroup's own.
-    static METAL_FUNC int fragment(int f) {
-        if constexpr (simdgroups <= 1)
-            return f;
-        else
-            return int(pymetal::air::simdgroup_index_in_threadgroup()) % simdgroups * own + f;
-    }
-    static METAL_FUNC int row_of(int i) {
-        if constexpr (simdgroups == 0) {
-            return i / columns;
-        } else {
-            const int lane = pymetal::air::thread_index_in_simdgroup();
-            return fragment(i / 8) / across * 16 + lane_row(lane) + i % 8 / 4 * 8;
-        }
-    }
-    static METAL_FUNC int column_of(int i) {
-        if constexpr (simdgroups == 0) {
-            return i % columns;
-        } else {
-            const int lane = pymetal::air::thread_index_in_simdgroup();
-            return fragment(i / 8) % across * 16 + lane_column(lane) + i % 4;
-        }
-    }
-
-    T elements[capacity];
 };
 
 } // namespace tensor_ops
@@ -192,6 +92,8 @@ namespace tensor_ops {
 template <matmul2d_descriptor d, class Scope, class... Rest>
 struct matmul2d {
     static constexpr int simdgroups = Scope::simdgroups;
+    static constexpr matmul2d_descriptor descriptor = d;
+    typedef Scope scope;
     static constexpr bool accumulates =
         d.matmul_mode == matmul2d_descriptor::mode::multiply_accumulate;
 
@@ -199,6 +101,14 @@ struct matmul2d {
     template <class Left, class Right, class T, class... More>
     METAL_FUNC auto get_destination_cooperative_tensor() const {
         return cooperative_tensor<T, d.m, d.n, simdgroups>();
+    }
+    template <class Left, class Right, class T, class... More>
+    METAL_FUNC auto get_row_reduction_destination_cooperative_tensor() const {
+        return reduced_tensor<T, d.m, d.n, simdgroups, true>();
+    }
+    template <class Left, class Right, class T, class... More>
+    METAL_FUNC auto get_column_reduction_destination_cooperative_tensor() const {
+        return reduced_tensor<T, d.m, d.n, simdgroups, false>();
     }
     template <class Left, class Right, class T, class... More>
     METAL_FUNC auto get_left_input_cooperative_tensor() const {
@@ -302,6 +212,11 @@ struct matmul2d {
                 }
             }
     }
+};
+
+struct __attribute__((unavailable("unsupported Metal feature: tensor convolutions")))
+convolution2d_descriptor {
+    constexpr convolution2d_descriptor(auto...) {}
 };
 
 } // namespace tensor_ops

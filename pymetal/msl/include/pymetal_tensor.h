@@ -81,6 +81,7 @@ struct tensor {
     }
 
     static constexpr METAL_FUNC int get_rank() { return Extents::rank(); }
+    METAL_FUNC Extents extents() const { return extents_; }
     METAL_FUNC index_type get_extent(int i) const { return extents_.value[i]; }
     METAL_FUNC long get_stride(int i) const { return strides_[i]; }
     METAL_FUNC Element* data() const { return data_; }
@@ -110,6 +111,11 @@ struct tensor {
             if (sizes[i] != dynamic_extent)
                 result.extents_.value[i] = index_type(sizes[i]);
         return result;
+    }
+
+    template <ulong... size, class... I>
+    METAL_FUNC auto static_slice(I... from) const {
+        return slice<size...>(from...);
     }
 
     Element* data_;

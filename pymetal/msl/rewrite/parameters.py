@@ -142,7 +142,7 @@ def _read(tokens: Tokens, first: int, last: int, problems: list[Problem]) -> Par
     space = spaces[-1] if spaces else ""
     parameter = Parameter(name, at, "buffer", " ".join(kind_words), "", space, is_reference)
     if "*" in kind_words:
-        parameter.inner_space = spaces[0] or "device"
+        parameter.inner_space = spaces[0] if spaces and spaces[0] else "device"
     if not _apply(tokens, parameter, attributes, problems):
         return None
     if parameter.kind == "builtin":
