@@ -210,25 +210,37 @@ def unchecked_costs(repeats: int) -> dict[str, dict[str, float]]:
     return costs
 
 
-def memory_ratio(type_: str = "float") -> float:
-    """Memory that a checked launch of a large addition takes, over its arrays'."""
-    side = 4096
+IN_PLACE = Case("in_place", 0, "uint i = p.y * n + p.x; out[i] = out[i] + out[i];")
+THREES = Case(
+    "in_threes",
+    0,
+    "uint i = 3 * (p.y * n + p.x); "
+    "if (i + 2 < n * n) { out[i] += out[i + 1]; out[i + 1] += 2; out[i + 2] += 3; }",
+)
+MEMORY = {case.name: case for case in (CASES[0], IN_PLACE, THREES)}
+
+
+def memory_ratio(name: str, type_: str) -> float:
+    """Memory that a checked launch on arrays of 4096 x 4096 takes, over these arrays'."""
+    arrays = 3 if name == "add" else 1
     code = f"""
 import resource, sys
 import numpy as np
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import pymetal
-from sanitizer import CASES, METAL
-text = CASES[0].text(METAL).replace("float", {type_!r})
+from sanitizer import MEMORY, METAL
+text = MEMORY[{name!r}].text(METAL).replace("float", {type_!r})
 source = "#include <metal_stdlib>\\nusing namespace metal;\\n" + text
-kernel = pymetal.compile(source, device="cpu").kernel("add")
+kernel = pymetal.compile(source, device="cpu").kernel({name!r})
 def run(n):
-    a = np.ones((n, n), kernel.dtype("a"))
-    kernel(pymetal.output((n, n)), a, a.copy(), n, grid=(n, n), threadgroup=(16, 16), check=True)
+    a = np.ones((n, n), kernel.dtype("out"))
+    one = np.ones(1, a.dtype)
+    three = [pymetal.output((n, n)), a, a.copy()] if {arrays} == 3 else [a, one, one.copy()]
+    kernel(*three, n, grid=(n, n), threadgroup=(16, 16), check=True)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used * {1 if sys.platform == "darwin" else 1024}
 before = run(16)
-print((run({side}) - before) / (3 * kernel.dtype("a").itemsize * {side}**2))
+print((run(4096) - before) / ({arrays} * kernel.dtype("out").itemsize * 4096**2))
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -257,12 +269,14 @@ def main() -> None:
         against = f"{peer * 1e3:9.0f} ms{peer / checked:7.0f}x" if peer else "          -       -"
         ratio = f"{checked / plain:7.1f}x"
         print(f"{case.name:14}{plain * 1e3:9.1f} ms{checked * 1e3:9.1f} ms{ratio}{against}")
-    memory = {type_: memory_ratio(type_) for type_ in ("float", "uchar")}
+    memory = {
+        f"{name} of {type_}": memory_ratio(name, type_)
+        for name in MEMORY
+        for type_ in ("float", "half", "uchar")
+    }
     print("goals: checked at most 8x unchecked, at least 10x faster than Oclgrind")
-    for type_, ratio in memory.items():
-        print(
-            f"memory of a checked addition of {type_}: {ratio:.1f}x its arrays (goal: at most 4x)"
-        )
+    for what, ratio in memory.items():
+        print(f"memory of a checked {what}: {ratio:.1f}x its arrays (goal: at most 4x)")
     del os.environ["PYMETAL_ENGINE"]
     costs = unchecked_costs(arguments.repeats)
     for name, best in costs.items():

@@ -18,8 +18,8 @@ namespace {
 
 // (space, index, object bytes, bytes, align, reads, writes, atomic)
 using Site = std::tuple<uint32_t, uint32_t, uint64_t, uint32_t, uint32_t, bool, bool, bool>;
-// (address, bytes, whether it is an output)
-using Buffer = std::tuple<uintptr_t, uint64_t, bool>;
+// (address, bytes, whether it is an output, room for stamps)
+using Buffer = std::tuple<uintptr_t, uint64_t, bool, uint64_t>;
 
 constexpr const char* kKinds[] = {
     "bounds",     "race",     "uninitialised",       "misaligned", "shift",
@@ -36,11 +36,12 @@ void make(Checks* self, const std::vector<Site>& sites) {
     new (self) Checks(std::move(all));
 }
 
-void begin(Checks& self, const std::vector<Buffer>& buffers, std::vector<uint64_t> arguments) {
+void begin(Checks& self, const std::vector<Buffer>& buffers, std::vector<uint64_t> arguments,
+           bool watch) {
     std::vector<CheckBuffer> all;
-    for (const auto& [address, bytes, is_output] : buffers)
-        all.push_back({address, bytes, is_output});
-    self.begin(std::move(all), std::move(arguments));
+    for (const auto& [address, bytes, is_output, room_bytes] : buffers)
+        all.push_back({address, bytes, is_output, room_bytes});
+    self.begin(std::move(all), std::move(arguments), watch);
 }
 
 // (index in the threadgroup, linear index of the threadgroup, site), or None
@@ -76,9 +77,13 @@ void bind_checks(nb::module_& module) {
     nb::class_<Checks>(module, "Checks", "The sanitizer's memory of a launch.")
         .def("__init__", make, "sites"_a,
              "sites: (space, index, object bytes, bytes, align, reads, writes, atomic) of each.")
-        .def("begin", begin, "buffers"_a, "arguments"_a,
-             "buffers: (address, bytes, is output) of each, in the order compiled for; arguments: "
-             "bytes of each threadgroup argument.")
+        .def("begin", begin, "buffers"_a, "arguments"_a, "watch"_a = true,
+             "buffers: (address, bytes, is output, room bytes) of each, in the order compiled for: "
+             "what is remembered of a buffer is packed where it takes more than its room. "
+             "arguments: bytes of each threadgroup argument; watch: whether to see races in device "
+             "memory and what is written there.")
+        .def("forget", &Checks::forget,
+             "Frees what it remembers of memory; reports stay, and nobody wrote anything.")
         .def_prop_ro("reports", &Checks::reports)
         .def("unwritten", &Checks::unwritten, "buffer"_a, "element_bytes"_a,
              "How many elements of a buffer nobody wrote any part of, and the first of them.")

@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
 namespace pymetal::cpu {
 
@@ -16,15 +13,6 @@ namespace {
 constexpr uint32_t kDeviceMemory = 1, kThreadgroupMemory = 2; // AIR's mem_flags
 
 } // namespace
-
-Checks::Cells::Cells(size_t count) : count_(count), writes_(zeros(count)), reads_(zeros(count)) {}
-
-Checks::Cells::Stamps Checks::Cells::zeros(size_t count) {
-    Stamps stamps(static_cast<uint64_t*>(std::calloc(count, sizeof(uint64_t))), std::free);
-    if (count != 0 && stamps == nullptr)
-        throw std::bad_alloc();
-    return stamps;
-}
 
 Checks::Checks(std::vector<CheckSite> sites) : sites_(std::move(sites)) {
     threadgroup_unit_ = unit_of(Space::variable, 0);
@@ -57,7 +45,7 @@ uint64_t Checks::limit(uint32_t buffer) const {
     return device_cells_[buffer].empty() ? buffers_[buffer].bytes : 0;
 }
 
-void Checks::begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments) {
+void Checks::begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments, bool watch) {
     buffers_ = std::move(buffers);
     arguments_ = std::move(arguments);
     device_cells_.clear();
@@ -65,15 +53,24 @@ void Checks::begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> argum
     for (uint32_t i = 0; i < buffers_.size(); ++i) {
         bool written = false;
         for (const CheckSite& s : sites_)
-            written = written || (s.writes && (s.space == Space::unknown ||
-                                               (s.space == Space::buffer && s.index == i)));
+            written = written ||
+                      (watch && s.writes &&
+                       (s.space == Space::unknown || (s.space == Space::buffer && s.index == i)));
         units_.push_back(unit_of(Space::buffer, i));
-        device_cells_.emplace_back(written ? (buffers_[i].bytes + units_[i] - 1) / units_[i] : 0);
+        device_cells_.emplace_back(written ? (buffers_[i].bytes + units_[i] - 1) / units_[i] : 0,
+                                   buffers_[i].room_bytes);
     }
     reports_.clear();
     known_.clear();
     starts_.clear();
     clock_ = 1;
+}
+
+void Checks::forget() {
+    const size_t count = device_cells_.size();
+    device_cells_.clear();
+    while (device_cells_.size() < count)
+        device_cells_.emplace_back(0, 0);
 }
 
 void Checks::begin_threadgroup(const ThreadgroupContext& context, size_t memory_bytes) {
@@ -88,7 +85,7 @@ void Checks::begin_threadgroup(const ThreadgroupContext& context, size_t memory_
     started_ = threadgroup_fence_ = device_fence_ = clock_;
     std::fill(std::begin(met_), std::end(met_), clock_);
     fences_ = 0;
-    starts_.emplace_back(clock_, threadgroup_);
+    note_start();
 }
 
 void Checks::barrier_opened() {
@@ -134,60 +131,11 @@ uint32_t Checks::thread() const {
     return Threadgroup::current().thread().thread_index_in_threadgroup;
 }
 
-CheckReport* Checks::report(CheckReport report) {
-    const auto [place, is_new] = known_.try_emplace({report.kind, report.site}, reports_.size());
-    if (!is_new) {
-        if (place->second < reports_.size())
-            ++reports_[place->second].count;
-        return nullptr;
-    }
-    if (reports_.size() >= kMostReports)
-        return nullptr;
-    reports_.push_back(report);
-    return &reports_.back();
-}
-
-uint64_t Checks::threadgroup_at(uint64_t time) const {
-    const auto after = std::upper_bound(
-        starts_.begin(), starts_.end(), time,
-        [](uint64_t t, const std::pair<uint64_t, uint64_t>& start) { return t < start.first; });
-    return after == starts_.begin() ? threadgroup_ : std::prev(after)->second;
-}
-
 bool Checks::in_order(uint64_t time, uint32_t other, uint32_t self, bool device) const {
     if (time < started_)
         return !device; // another threadgroup: nothing orders them
     return other == self || time < (device ? device_fence_ : threadgroup_fence_) ||
            (other / kLanes == self / kLanes && time < met_[self / kLanes]);
-}
-
-CheckReport Checks::found(CheckReport::Kind kind, const Access& where) const {
-    CheckReport report{};
-    report.kind = kind;
-    report.site = where.site;
-    report.space = where.space;
-    report.index = where.index;
-    report.offset = where.offset;
-    report.object_bytes = where.object_bytes;
-    report.thread = thread();
-    report.threadgroup = threadgroup_;
-    report.value = where.value;
-    report.has_value = where.has_value;
-    return report;
-}
-
-CheckReport Checks::with_other(CheckReport report, uint64_t stamp, uint32_t other,
-                               bool wrote) const {
-    report.has_other = true;
-    report.other_wrote = wrote;
-    report.other_thread = other;
-    report.other_threadgroup = threadgroup_at(Stamp::time(stamp));
-    report.other_site = wrote ? static_cast<int64_t>(Stamp::site(stamp)) : -1;
-    return report;
-}
-
-void Checks::race(const Access& where, uint64_t stamp, uint32_t other, bool wrote) {
-    report(with_other(found(CheckReport::Kind::race, where), stamp, other, wrote));
 }
 
 void Checks::touch(CellAt cell, const CheckSite& s, bool device, bool undefined,
@@ -274,7 +222,7 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes,
     if (s.align > 1 && (where.offset & (s.align - 1)) != 0)
         report(found(CheckReport::Kind::misaligned, where));
     if (where.space == Space::buffer) {
-        const Cells& cells = device_cells_[where.index];
+        Cells& cells = device_cells_[where.index];
         if (cells.empty() || bytes == 0)
             return address;
         const uint32_t unit = units_[where.index];
@@ -284,9 +232,9 @@ void* Checks::access(uint32_t site, char* address, char* base, uint64_t bytes,
         for (uint64_t i = first; i <= last; ++i) {
             where.offset = static_cast<int64_t>(i * unit);
             written((i - first) * unit);
-            touch({cells.write(i), cells.read(i)}, s, true, undefined, where, base + where.offset,
-                  unit);
+            touch(cells.at(i, s.reads), s, true, undefined, where, base + where.offset, unit);
         }
+        cells.keep_room();
         return address;
     }
     const auto start = static_cast<uint64_t>(address - memory_);
@@ -341,47 +289,6 @@ void* Checks::access_private(uint32_t site, char* address, char* base, char* sha
     if (s.writes)
         std::memset(shadow + where.offset, 1, bytes);
     return address;
-}
-
-void Checks::shift(uint32_t site, uint64_t count, uint32_t width) {
-    if (count >= width)
-        report(found(CheckReport::Kind::shift, {site, Space::unknown, 0, 0, width, count, true}));
-}
-
-void Checks::conversion(uint32_t site, double value, double lowest, double highest) {
-    // Truncated towards zero it must be there; NaN compares false.
-    if (std::trunc(value) >= lowest && std::trunc(value) <= highest)
-        return;
-    report(found(CheckReport::Kind::conversion,
-                 {site, Space::unknown, 0, 0, 0, std::bit_cast<uint64_t>(value), true}));
-}
-
-void Checks::not_finite(uint32_t site, double value) {
-    report(found(CheckReport::Kind::not_finite,
-                 {site, Space::unknown, 0, 0, 0, std::bit_cast<uint64_t>(value), true}));
-}
-
-std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t element_bytes) const {
-    const uint64_t bytes = buffers_[index].bytes, unit = units_[index];
-    const Cells& cells = device_cells_[index];
-    uint64_t count = 0, first = 0;
-    for (uint64_t at = 0; at < bytes; at += element_bytes) {
-        bool written = false;
-        for (uint64_t i = at / unit; i * unit < at + element_bytes && i < cells.size(); ++i)
-            written = written || Stamp::there(cells.write(i));
-        if (!written && count++ == 0)
-            first = at / element_bytes;
-    }
-    return {count, first};
-}
-
-std::optional<Checks::Writer> Checks::writer(uint32_t index, uint64_t offset) const {
-    if (index >= buffers_.size() || offset >= buffers_[index].bytes || device_cells_[index].empty())
-        return std::nullopt;
-    const uint64_t write = device_cells_[index].write(offset / units_[index]);
-    if (!Stamp::there(write))
-        return std::nullopt;
-    return Writer{Stamp::thread(write), threadgroup_at(Stamp::time(write)), Stamp::site(write)};
 }
 
 } // namespace pymetal::cpu

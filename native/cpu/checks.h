@@ -10,6 +10,7 @@
 
 #include "context.h"
 #include "simdgroup.h"
+#include "stamps.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +44,8 @@ struct CheckSite {
 struct CheckBuffer {
     uintptr_t address = 0;
     uint64_t bytes = 0;
-    bool is_output = false; // undefined until written
+    bool is_output = false;  // undefined until written
+    uint64_t room_bytes = 0; // what its stamps may take before they are packed
 };
 
 struct CheckReport {
@@ -82,8 +84,11 @@ class Checks {
     Checks(const Checks&) = delete;
     Checks& operator=(const Checks&) = delete;
 
-    // Before a launch. `arguments`: bytes of each threadgroup argument.
-    void begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments);
+    // Before a launch. `arguments`: bytes of each threadgroup argument. Without `watch` of
+    // buffers only their bounds matter.
+    void begin(std::vector<CheckBuffer> buffers, std::vector<uint64_t> arguments, bool watch);
+    // Frees the stamps of buffers.
+    void forget();
     void begin_threadgroup(const ThreadgroupContext& context, size_t memory_bytes);
 
     // From instrumented code. An address that must not be touched is replaced by another.
@@ -121,55 +126,6 @@ class Checks {
     std::optional<Writer> writer(uint32_t index, uint64_t offset) const;
 
   private:
-    // What a cell's fields hold.
-    // A write: when (32 bits), who (10), where in the code (19), flags.
-    // A read: when, who, who else, flags.
-    struct Stamp {
-        static constexpr uint64_t kThere = uint64_t{1} << 63;
-        static constexpr uint64_t kAtomic = uint64_t{1} << 62;
-        static constexpr uint64_t kMany = uint64_t{1} << 61; // another thread did the same, too
-
-        static uint64_t time(uint64_t s) { return s & 0xffffffff; }
-        static uint32_t thread(uint64_t s) { return s >> 32 & 1023; }
-        static uint32_t second(uint64_t s) { return s >> 42 & 1023; }
-        static uint32_t site(uint64_t s) { return s >> 42 & 0x7ffff; } // of a write
-        static bool there(uint64_t s) { return (s & kThere) != 0; }
-        static bool atomic(uint64_t s) { return (s & kAtomic) != 0; }
-        static bool many(uint64_t s) { return (s & kMany) != 0; }
-
-        static uint64_t write(uint64_t time, uint32_t thread, uint32_t site, bool atomic) {
-            return kThere | (atomic ? kAtomic : 0) | uint64_t{site & 0x7ffff} << 42 |
-                   uint64_t{thread} << 32 | (time & 0xffffffff);
-        }
-        static uint64_t read(uint64_t time, uint32_t thread, bool atomic) {
-            return kThere | (atomic ? kAtomic : 0) | uint64_t{thread} << 32 | (time & 0xffffffff);
-        }
-    };
-    struct Cell {
-        uint64_t write = 0;
-        uint64_t read = 0;
-    };
-    struct CellAt {
-        uint64_t& write;
-        uint64_t& read;
-    };
-    // As many as a buffer has units. Zero, and no memory until they are touched: writes and reads
-    // lie apart, because most outputs are never read.
-    class Cells {
-      public:
-        explicit Cells(size_t count);
-        size_t size() const { return count_; }
-        bool empty() const { return count_ == 0; }
-        uint64_t& write(size_t i) const { return writes_.get()[i]; }
-        uint64_t& read(size_t i) const { return reads_.get()[i]; }
-
-      private:
-        using Stamps = std::unique_ptr<uint64_t, void (*)(void*)>;
-        static Stamps zeros(size_t count);
-
-        size_t count_;
-        Stamps writes_, reads_;
-    };
     struct Access { // an access while it is checked
         uint32_t site;
         Space space;
@@ -196,6 +152,7 @@ class Checks {
     CheckReport with_other(CheckReport report, uint64_t stamp, uint32_t other, bool wrote) const;
     void race(const Access& where, uint64_t stamp, uint32_t other, bool wrote);
     bool in_order(uint64_t time, uint32_t other, uint32_t self, bool device) const;
+    void note_start();
     uint64_t threadgroup_at(uint64_t time) const;
     CheckReport* report(CheckReport report);
     uint32_t thread() const;
@@ -221,7 +178,13 @@ class Checks {
     uint64_t met_[kMaxThreads / kLanes] = {}; // when lanes of a simdgroup last met
     uint32_t fences_ = 0;
     uint64_t threadgroup_ = 0;
-    std::vector<std::pair<uint64_t, uint64_t>> starts_; // (clock, threadgroup)
+    // When threadgroups started: `count` of them, with the same distances of times and indices.
+    struct Starts {
+        uint64_t clock, threadgroup;
+        uint64_t clock_step = 0, threadgroup_step = 0;
+        uint64_t count = 1;
+    };
+    std::vector<Starts> starts_;
 
     std::vector<CheckReport> reports_;
     std::map<std::pair<CheckReport::Kind, uint32_t>, size_t> known_;

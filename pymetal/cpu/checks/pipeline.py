@@ -90,12 +90,14 @@ class CheckedPipeline:
         every = self._found(checks)
         doubtful = [found for found in every if _may_be_harmless(found)]
         certain = [found for found in every if found.kind != "rewritten"]
+        unwritten = run.unwritten(checks, outputs) if fault is None else []
+        checks.forget()
         if fault is None and doubtful and len(certain) == len(doubtful):
             after = [array.copy() for array in written]
             same = True
             for fill in FILLS:
                 _put(written, before)
-                self._run(run, threadgroup_memory, outputs, timeout, fill=fill)
+                self._run(run, threadgroup_memory, outputs, timeout, fill=fill, watch=False)
                 same = same and all(map(_equal, written, after))
             _put(written, after)
             if same:
@@ -108,7 +110,7 @@ class CheckedPipeline:
                 raise error
             reports.append(run.barrier(fault))
         else:
-            reports += run.unwritten(checks, outputs)
+            reports += unwritten
         reports.sort(key=_place_in_text)
         errors = sum(report.severity == "error" for report in reports)
         if errors:
@@ -125,16 +127,23 @@ class CheckedPipeline:
         timeout: float | None,
         schedule: int = 0,
         fill: int = 0,
+        watch: bool = True,
     ) -> tuple[_native.Checks, _native.Fault | None]:
         lengths = [threadgroup_memory[i] for i in self._compiled.threadgroup_arguments]
         addresses = [b.array.__array_interface__["data"][0] for b in run.bound]
         checks = _native.Checks([site.native for site in self._sites])
         checks.begin(
             [
-                (address, b.array.nbytes, b.argument.index in outputs)
+                (
+                    address,
+                    b.array.nbytes,
+                    b.argument.index in outputs,
+                    room_bytes(b.array.nbytes),
+                )
                 for address, b in zip(addresses, run.bound, strict=True)
             ],
             lengths,
+            watch,
         )
         fault = self._native.launch(
             addresses, lengths, run.grid, run.threadgroup, timeout, checks, schedule, fill
@@ -226,6 +235,11 @@ class CheckedPipeline:
             self._texts[file] = text.split("\n") if not place.file else _lines_of(file, text)
         lines = self._texts[file]
         return file, lines[place.line - 1].rstrip("\r") if 0 < place.line <= len(lines) else ""
+
+
+def room_bytes(buffer_bytes: int) -> int:
+    """What may be remembered of a buffer before it is packed, which takes time."""
+    return max(8 << 20, buffer_bytes)
 
 
 def _may_be_harmless(found: _native.CheckReport) -> bool:
