@@ -22,6 +22,7 @@ KINDS = {
     "inactive-lane": "A simdgroup operation that reads a lane which does not take part.",
     "shift": "A shift by as many bits as the type has, or more.",
     "conversion": "A conversion to an integer type that cannot hold the value.",
+    "missing-return": "The end of a function that was to return a value, or what else cannot be.",
     "not-finite": "A NaN or infinity made of finite values.",
     "never-written": "Output elements that no thread wrote.",
     "several-writers": "Output elements that one thread wrote, nobody read and another overwrote.",
@@ -117,10 +118,8 @@ def sarif(reports: Iterable[Report]) -> dict[str, Any]:
     driver = {
         "name": "PyMetal",
         "version": __version__,
-        "informationUri": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/",
         "rules": rules,
     }
-    del driver["informationUri"]
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

@@ -83,6 +83,12 @@ kernel void divide(device int* out [[buffer(0)]], device const int* by [[buffer(
                    uint i [[thread_position_in_grid]]) {
     out[i] = 7 / by[i] + 7 % by[i];
 }
+kernel void full_stack(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    float own[16];
+    for (uint k = 0; k < 100000; ++k) own[i % 16u - k] = 1;
+    threadgroup_barrier(mem_flags::mem_device);
+    out[i] = own[(i + 1) % 16];
+}
 static float no_return(uint i) {}
 kernel void undefined(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
     out[i] = no_return(i);
@@ -283,6 +289,23 @@ def test_code_that_has_no_end_traps_and_does_not_run_on(monkeypatch) -> None:
         library.undefined(np.zeros(64, np.float32), grid=64, threadgroup=64)
     assert caught.value.kind == "trap"
     assert works(library.spin)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "marked"),
+    [("undefined", "trap", "no_return(uint i) {}"), ("full_stack", "stack", "own[i % 16u - k]")],
+)
+def test_traps_and_full_stacks_name_the_line(monkeypatch, name: str, kind: str, marked: str) -> None:
+    monkeypatch.setenv("PYMETAL_ENGINE", "reference" if kind == "trap" else "auto")
+    kernel = pymetal.compile(SOURCE, device="cpu").kernel(name)
+    with pytest.raises(pymetal.KernelFault) as caught:
+        kernel(np.zeros(64, np.float32), grid=64, threadgroup=64)
+    line = next(n for n, text in enumerate(SOURCE.split("\n"), 1) if marked in text)
+    # Which of the two a wild address is, is for where the stack lies.
+    assert caught.value.kind in (kind, "memory")
+    assert caught.value.file == "<source>"
+    assert caught.value.line == line
+    assert f"<source>:{line}:{caught.value.column}: " in str(caught.value)
 
 
 def in_child(code: str) -> subprocess.CompletedProcess[str]:

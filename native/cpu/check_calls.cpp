@@ -92,6 +92,12 @@ void pymetal_check_conversion(double value, double lowest, double highest, uint3
 void pymetal_check_not_finite(double value, uint32_t site) {
     current().not_finite(site, value);
 }
+
+// No code follows: the threadgroup ends.
+void pymetal_check_unreachable(uint32_t site) {
+    current().unreachable(site);
+    __builtin_trap();
+}
 }
 
 namespace pymetal::cpu {
@@ -107,6 +113,7 @@ void add_check_symbols(SymbolTable& table) {
     table.add("pymetal_check_shift", pymetal_check_shift);
     table.add("pymetal_check_conversion", pymetal_check_conversion);
     table.add("pymetal_check_not_finite", pymetal_check_not_finite);
+    table.add("pymetal_check_unreachable", pymetal_check_unreachable);
 }
 
 } // namespace pymetal::cpu

@@ -98,6 +98,10 @@ void Checks::not_finite(uint32_t site, double value) {
                  {site, Space::unknown, 0, 0, 0, std::bit_cast<uint64_t>(value), true}));
 }
 
+void Checks::unreachable(uint32_t site) {
+    report(found(CheckReport::Kind::unreachable, {site, Space::unknown, 0, 0, 0, 0, false}));
+}
+
 std::tuple<uint64_t, uint64_t> Checks::unwritten(uint32_t index, uint32_t element_bytes) const {
     const uint64_t bytes = buffers_[index].bytes, unit = units_[index];
     const Cells& cells = device_cells_[index];

@@ -59,6 +59,7 @@ struct CheckReport {
         inactive,
         divergent_simdgroup,
         not_finite,
+        unreachable,
         rewritten, // an output element, with another value, by another thread; nobody read the
                    // first
     };
@@ -102,6 +103,7 @@ class Checks {
     void shift(uint32_t site, uint64_t count, uint32_t width);
     void conversion(uint32_t site, double value, double lowest, double highest);
     void not_finite(uint32_t site, double value);
+    void unreachable(uint32_t site);
     void fence(uint32_t flags) { fences_ |= flags; }
 
     // From the scheduler.
@@ -207,4 +209,5 @@ void pymetal_check_fence(uint32_t flags);
 void pymetal_check_shift(uint64_t count, uint32_t width, uint32_t site);
 void pymetal_check_conversion(double value, double lowest, double highest, uint32_t site);
 void pymetal_check_not_finite(double value, uint32_t site);
+void pymetal_check_unreachable(uint32_t site);
 }

@@ -41,7 +41,7 @@ def kernel_fault(
     facts = {"kernel": name, "kind": kind, "threadgroup": group, "thread": thread}
     if kind == "stack":
         return KernelFault(
-            f"{name}: its private arrays do not fit on the stack\n  {where}",
+            f"{name}: its stack is full: an access missed a private array\n  {where}",
             **facts,
         )
     if kind == "trap":

@@ -1,6 +1,7 @@
-"""Checks of shifts and conversions to integers.
+"""Checks of shifts, of conversions to integers, and of ends that must not be reached.
 
-Made on the text, before the canonical function gives Metal's meaning to what LLVM leaves undefined.
+Made on the text, before the canonical function gives Metal's meaning to what LLVM leaves undefined,
+and before LLVM takes for granted that it does not happen.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pymetal.cpu.checks.sites import Site
 _ARITHMETIC = """
 declare void @pymetal_check_shift(i64, i32, i32) nounwind
 declare void @pymetal_check_conversion(double, double, double, i32) nounwind
+declare void @pymetal_check_unreachable(i32) nounwind
 """
 _SHIFT = re.compile(
     r"^  %\S+ = (?:shl|lshr|ashr) (?:(?:nuw|nsw|exact) )*(<(\d+) x )?i(\d+)>? "
@@ -23,6 +25,7 @@ _SHIFT = re.compile(
 _CONVERT = re.compile(
     r"^  %\S+ = fpto([su])i (half|bfloat|float) (%[-\w.$]+) to i(\d+)((?:, !\w+ !\d+)*)$", re.M
 )
+_UNREACHABLE = re.compile(r"^  unreachable((?:, !\w+ !\d+)*)$", re.M)
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Arithmetic:
     def checked(self, text: str) -> str:
         """The module with a check before each of them."""
         text = _CONVERT.sub(self._conversion, _SHIFT.sub(self._shift, text))
+        text = _UNREACHABLE.sub(self._end, text)
         at = text.find("\nattributes #")
         return text[:at] + _ARITHMETIC + text[at:] if at >= 0 else text + _ARITHMETIC
 
@@ -63,6 +67,10 @@ class Arithmetic:
                 f"  call void @pymetal_check_shift(i64 {value}, i32 {width}, i32 {site}){rest}"
             )
         return "\n".join([*lines, match[0]])
+
+    def _end(self, match: re.Match[str]) -> str:
+        site = self._site_of("unreachable")
+        return f"  call void @pymetal_check_unreachable(i32 {site}){match[1]}\n{match[0]}"
 
     def _conversion(self, match: re.Match[str]) -> str:
         sign, source, value, bits, rest = match.groups()

@@ -14,7 +14,12 @@ from pymetal.sanitizer import Report
 
 # How long it may take; what was found until then counts.
 SECONDS = 2.0
-KINDS = {"memory": "out-of-bounds", "barrier": "divergent-barrier"}
+KINDS = {
+    "memory": "out-of-bounds",
+    "stack": "out-of-bounds",
+    "trap": "missing-return",
+    "barrier": "divergent-barrier",
+}
 
 
 def name_line(

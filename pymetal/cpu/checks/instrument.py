@@ -274,7 +274,7 @@ class _Pass:
 
     def _call(self, i: Instruction, out: list[Instruction]) -> None:
         name = i.callee
-        if name in ("pymetal_check_shift", "pymetal_check_conversion"):
+        if name.startswith("pymetal_check_"):  # of arithmetic
             at = int(i.operands[-1].text)
             self.checks.sites[at] = replace(self.checks.sites[at], place=self._place(i))
             return

@@ -103,14 +103,14 @@ class CheckedPipeline:
             if same:
                 every = [found for found in every if not _may_be_harmless(found)]
         reports = [run.report(found) for found in every]
-        if fault is not None:
-            if fault.kind != "barrier":
-                error = kernel_fault(self.name, fault, bindings, timeout)
-                error.reports = tuple(reports)  # type: ignore[attr-defined]
-                raise error
-            reports.append(run.barrier(fault))
-        else:
+        if fault is None:
             reports += unwritten
+        elif fault.kind == "barrier":
+            reports.append(run.barrier(fault))
+        elif fault.kind != "trap" or all(r.kind != "missing-return" for r in reports):
+            error = kernel_fault(self.name, fault, bindings, timeout)
+            error.reports = tuple(reports)  # type: ignore[attr-defined]
+            raise error
         reports.sort(key=_place_in_text)
         errors = sum(report.severity == "error" for report in reports)
         if errors:
@@ -338,6 +338,9 @@ class _Run:
             signed = found.value - (1 << width) if found.value >> (width - 1) else found.value
             text = f"shift by {signed} of a value of {width} bits; it shifts by {signed % width}"
             return self._make("shift", text, site.place, value=signed, **facts)
+        if kind == "unreachable":
+            text = "nothing is returned after this, though the function is to return a value"
+            return self._make("missing-return", text, site.place, **facts)
         if kind in ("conversion", "not_finite"):
             value = struct.unpack("<d", struct.pack("<Q", found.value))[0]
             if kind == "not_finite":
