@@ -146,3 +146,101 @@ def test_variables_may_be_vectors_computed_from_function_constants(device: str) 
         kernel = library.kernel("k", constants=constants)
         got = kernel(pymetal.output(2), grid=1, threadgroup=1)
         np.testing.assert_array_equal(got, np.float32(expected))
+
+
+def test_constants_computed_from_others_choose_between_arguments_of_one_index(
+    device: str,
+) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    constant bool wide [[function_constant(0)]];
+    constant bool narrow = !wide;
+    struct Drawn { float4 color [[color(0), function_constant(wide)]]; };
+    kernel void k(device float* out [[buffer(0)]],
+                  device const uchar* bytes [[buffer(1), function_constant(narrow)]],
+                  device const ushort* shorts [[buffer(1), function_constant(wide)]],
+                  uint i [[thread_position_in_grid]]) {
+      if (wide) out[i] = shorts[i];
+      else out[i] = bytes[i] * 10;
+    }
+    """
+    library = pymetal.compile(source, device=device)
+    for wide, dtype, expected in ((True, np.uint16, [7, 8]), (False, np.uint8, [70, 80])):
+        kernel = library.kernel("k", constants={"wide": wide})
+        got = kernel(pymetal.output(2), np.array([7, 8], dtype), grid=2, threadgroup=2)
+        np.testing.assert_array_equal(got, np.float32(expected))
+
+
+def test_functions_named_as_the_librarys_overload_them(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    inline float min(float3 v) { return min(min(v.x, v.y), v.z); }
+    inline float2 pow(float2 v, float n) { return float2(pow(v.x, n), pow(v.y, n)); }
+    kernel void k(device float* out [[buffer(0)]]) {
+      out[0] = min(float3(3, 1, 2));
+      out[1] = pow(float2(3, 4), 2.0f).y;
+    }
+    """
+    got = pymetal.compile(source, device=device)["k"](pymetal.output(2), grid=1, threadgroup=1)
+    np.testing.assert_allclose(got, np.float32([1, 16]), rtol=1e-6)  # pow: 16 ULP
+
+
+def test_enumerations_shared_with_the_host_give_buffer_indices(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    #define NS_ENUM(_type, _name) enum _name : _type _name; enum _name : _type
+    #define NSInteger metal::int32_t
+    typedef NS_ENUM(NSInteger, BufferIndex) { BufferIndexOut = 0, BufferIndexIn = 3 };
+    kernel void k(device float* out [[buffer(BufferIndexOut)]],
+                  device const float* in [[buffer(BufferIndexIn)]]) {
+      BufferIndex last = BufferIndexIn;
+      out[0] = in[0] + last;
+    }
+    """
+    kernel = pymetal.compile(source, device=device)["k"]
+    assert [a.index for a in kernel.arguments] == [0, 3]
+    assert kernel(pymetal.output(1), np.float32([4]), grid=1, threadgroup=1)[0] == 7
+
+
+def test_empty_braces_leave_threadgroup_variables_zero(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    struct Shared { atomic_uint n; array<float, 4> values; };
+    kernel void k(device float* out [[buffer(0)]], uint i [[thread_index_in_threadgroup]]) {
+      threadgroup Shared shared{{}};
+      threadgroup Shared more[2]{{}, {}};
+      atomic_fetch_add_explicit(&shared.n, 1, memory_order_relaxed);
+      more[1].values[i] = i;
+      threadgroup_barrier(mem_flags::mem_device_and_threadgroup);
+      out[i] = atomic_load_explicit(&shared.n, memory_order_relaxed) + more[1].values[3 - i];
+    }
+    """
+    got = pymetal.compile(source, device=device)["k"](pymetal.output(4), grid=4, threadgroup=4)
+    np.testing.assert_array_equal(got, np.float32([7, 6, 5, 4]))
+
+
+def test_kernels_write_arguments_of_indirect_draws_and_tessellation(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    static_assert(sizeof(MTLDrawIndexedPrimitivesIndirectArguments) == 20, "");
+    static_assert(sizeof(MTLQuadTessellationFactorsHalf) == 12, "");
+    kernel void k(device MTLDrawPrimitivesIndirectArguments* draw [[buffer(0)]],
+                  device MTLTriangleTessellationFactorsHalf* factors [[buffer(1)]],
+                  device MTLDispatchThreadgroupsIndirectArguments& groups [[buffer(2)]]) {
+      draw->vertexCount = 3;
+      draw->instanceCount = 2;
+      factors->insideTessellationFactor = factors->edgeTessellationFactor[2] = 4.0h;
+      groups.threadgroupsPerGrid[1] = 9;
+    }
+    """
+    draw, factors = np.zeros(4, np.uint32), np.zeros(4, np.float16)
+    groups = np.zeros(3, np.uint32)
+    kernel = pymetal.compile(source, device=device)["k"]
+    kernel(draw.view(np.uint8), factors.view(np.uint8), groups.view(np.uint8), grid=1)
+    assert (draw.tolist(), factors.tolist()) == ([3, 2, 0, 0], [0, 0, 4, 4])
+    assert groups.tolist() == [0, 9, 0]

@@ -258,8 +258,20 @@ def _drop_switched_off(
             text = head.sub("", text, count=1)
             text = re.sub(rf"%{name}(?![\w.$-])", "null", text)
         else:
-            kept.append(parameter)
-    arguments = tuple(a for i, a in enumerate(function.arguments) if i not in off)
+            plain = parameter.name.partition(".or.")[0]
+            if any(p.name == plain for p in kept):
+                argument = function.arguments[parameter.argument]
+                raise ArgumentError(
+                    f"{function.name}: argument '{argument.name}' and another of {argument.kind} "
+                    f"index {argument.index} are both switched on by function constants",
+                    argument=argument.enabled_by,
+                )
+            text = re.sub(rf"%{re.escape(parameter.name)}(?![\w.$-])", f"%{plain}", text)
+            kept.append(replace(parameter, name=plain))
+    # What is left is there: no constant is to be asked again.
+    arguments = tuple(
+        replace(a, enabled_by="") for i, a in enumerate(function.arguments) if i not in off
+    )
     return text, replace(function, arguments=arguments), tuple(kept)
 
 

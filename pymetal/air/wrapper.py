@@ -107,10 +107,14 @@ class _Wrapper:
         if type_ != "ptr":
             raise LibraryError(f"{self.kernel.name}: '{argument.name}' is a {type_}, no pointer")
         name = f"{argument.kind}.{argument.index}"
-        if any(p.name == name for p in self.parameters):
-            raise LibraryError(
-                f"{self.kernel.name}: two arguments have {argument.kind} index {argument.index}"
-            )
+        others = [p.argument for p in self.parameters if p.name == name]
+        if others:
+            # Function constants may switch on one of them: which, is known when they are.
+            if not (argument.enabled_by or self.kernel.arguments[others[0]].enabled_by):
+                raise LibraryError(
+                    f"{self.kernel.name}: two arguments have {argument.kind} index {argument.index}"
+                )
+            name = f"{name}.or.{position}"
         self.parameters.append(
             Parameter(argument.kind, name, "ptr", argument.index, argument=position)
         )

@@ -43,7 +43,7 @@ def emit(
     functions = _functions(annotations, program)
     _refuse_variables(text, program, reporter)
     writer = MetadataWriter(text)
-    symbols = constant_symbols(annotations, program)
+    symbols = _computed_switches(text, functions) | constant_symbols(annotations, program)
     taken: set[str] = set()
     entries: list[tuple[str, str]] = []
     kernels = []
@@ -85,6 +85,19 @@ def _functions(annotations: list[Annotation], program: Program) -> dict[str, Ker
         if not function.kernel.is_template:
             function.host_names += function.kernel.host_names
     return found
+
+
+def _computed_switches(text: str, functions: dict[str, KernelFunction]) -> dict[str, str]:
+    """The globals of the names that switch arguments on; some are computed from constants."""
+    names = {
+        p.enabled_by.split("::")[-1].strip()
+        for f in functions.values()
+        for p in f.kernel.parameters
+    }
+    if not names - {""}:
+        return {}
+    symbols = [match["name"] for match in _GLOBAL.finditer(text)]
+    return {_plain_name(symbol): symbol for symbol in symbols if _plain_name(symbol) in names}
 
 
 def _refuse_variables(text: str, program: Program, reporter: Reporter) -> None:

@@ -32,6 +32,8 @@ _LANGUAGE = (
     "-flax-vector-conversions=none",
     "-w",
     "-Wno-narrowing",
+    # Xcode's NS_ENUM: typedef enum A : int A; enum A : int { ... }
+    "-Wno-elaborated-enum-base",
     # Kernels loop for ever and alias as they like: neither is undefined in Metal.
     "-fno-finite-loops",
     "-fno-strict-aliasing",

@@ -7,6 +7,7 @@
 #include "pymetal_compute.h"
 #include "pymetal_config.h"
 #include "pymetal_geometric.h"
+#include "pymetal_indirect.h"
 #include "pymetal_initializer_list.h"
 #include "pymetal_integer.h"
 #include "pymetal_internals.h"

@@ -34,11 +34,11 @@ def rewrite(
     """Rewrite each declaration with `function_constant`, and the questions whether one is set."""
     constants: list[Constant] = []
     for declaration in declarations:
-        if declaration.kind not in ("other", "function"):
-            continue
+        if declaration.kind != "other" or declaration.in_class:
+            continue  # a member that a constant switches belongs to rendering
         # Searched from the end: [[function_constant(n)]] stands behind the name.
         end = declaration.head_end
-        if declaration.kind == "function" or tokens.text[end - 1] != "]":
+        if tokens.text[end - 1] != "]":
             continue
         for attribute in attributes_in(tokens, declaration.start, end):
             if attribute.name == "function_constant":
@@ -48,8 +48,25 @@ def rewrite(
                     problems.append(Problem(name, message))
                 _declare(tokens, declaration, name, attribute.text(tokens), len(constants))
                 constants.append(Constant(tokens.text[name], name))
-    _rewrite_defined(tokens, {constant.name: constant for constant in constants})
+    known = {constant.name: constant for constant in constants}
+    _keep_switches(tokens, declarations, known)
+    _rewrite_defined(tokens, known)
     return constants
+
+
+def _keep_switches(
+    tokens: Tokens, declarations: Sequence[Declaration], known: dict[str, Constant]
+) -> None:
+    """Constants computed from others that only switch arguments on are read by no code."""
+    switches = {
+        tokens.text[i + 2]
+        for i in tokens.find(("function_constant",))
+        if tokens.text[i + 1] == "(" and tokens.kind[i + 2] == "name"
+    } - known.keys()
+    for declaration in declarations:
+        name = tokens.text[declaration.head_end - 1]
+        if declaration.kind == "other" and not declaration.in_class and name in switches:
+            tokens.insert_before(declaration.start, "__attribute__((used)) ")
 
 
 def _declare(tokens: Tokens, declaration: Declaration, name: int, index: str, number: int) -> None:

@@ -7,9 +7,12 @@ whose declaration in the function is the only one of that name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
+from pymetal.msl.clang import INCLUDE
 from pymetal.msl.declarations import Declaration, name_token
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
@@ -42,10 +45,19 @@ def check(tokens: Tokens, declarations: Sequence[Declaration], problems: list[Pr
             called = functions[name]
             if called.is_kernel:
                 problems.append(Problem(token, f"kernel '{name}' cannot be called"))
-            elif _reaches(functions, called, function.name):
+            elif _reaches(functions, called, function.name) and function.name not in _library():
                 message = f"recursion is not supported in Metal: '{function.name}' calls itself"
                 problems.append(Problem(token, message))
                 return
+
+
+@cache
+def _library() -> frozenset[str]:
+    """Words of the library's headers: float min(float3) overloads, and may call, what is there."""
+    words: set[str] = set()
+    for header in INCLUDE.glob("pymetal_*.h"):
+        words.update(re.findall(r"\b[a-z]\w{2,}\b", header.read_text(encoding="utf-8")))
+    return frozenset(words)
 
 
 def _functions(tokens: Tokens, declarations: Sequence[Declaration]) -> dict[str, _Function]:

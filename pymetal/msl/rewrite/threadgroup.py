@@ -9,6 +9,7 @@ from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
 
 SECTION = "air.threadgroup"
+_EMPTY = {"{", "}", ","}
 _STATIC = f'static __attribute__((section("{SECTION}")))'
 
 
@@ -24,7 +25,9 @@ def rewrite(tokens: Tokens, declarations: Sequence[Declaration], problems: list[
             end = _declarator_end(tokens, i + 1)
             if end == -1:
                 continue
-            if tokens.text[end] in ("=", "{"):
+            if tokens.text[end] == "{" and set(tokens.words(end, tokens.partner[end])) <= _EMPTY:
+                tokens.remove(end, tokens.partner[end] + 1)  # generated code says so of its structs
+            elif tokens.text[end] in ("=", "{"):
                 name = end - 1
                 while tokens.text[name] == "]":
                     name = tokens.partner[name] - 1
