@@ -19,6 +19,7 @@ from pymetal.msl.rewrite import Kernel, Program
 from pymetal.msl.rewrite.parameters import BUILTINS, MAX_BUFFER_INDEX, FieldQuery, Parameter
 
 _SPACES = {"device": 1, "constant": 2, "threadgroup": 3}
+MAX_CONSTANT_INDEX = 65535  # section 5.8.1 of the specification
 
 
 @dataclass
@@ -303,6 +304,12 @@ def constant_nodes(
             if other != constant.name:
                 message = (
                     f"function constants '{other}' and '{constant.name}' both have index {index}"
+                )
+                reporter.add(constant.token, program, message)
+            if not isinstance(index, int) or not 0 <= index <= MAX_CONSTANT_INDEX:
+                message = (
+                    f"function constant '{constant.name}' has index {index}; it takes one from 0 "
+                    f"to {MAX_CONSTANT_INDEX}"
                 )
                 reporter.add(constant.token, program, message)
             name, _ = _type(iter(annotation.values[2:]))

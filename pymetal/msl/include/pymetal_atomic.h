@@ -52,22 +52,29 @@ template <class T>
 inline constexpr bool counts = same<T, int> || same<T, uint>;
 } // namespace pymetal
 
+// Only fences take another order: section 6.15.1 of the specification.
+#define PYMETAL_RELAXED(order)                                                                     \
+    __attribute__((diagnose_if(order != memory_order_relaxed,                                      \
+                               "atomic functions other than fences take memory_order_relaxed",     \
+                               "error")))
+
 namespace metal {
 
 template <class T>
 METAL_FUNC void atomic_store_explicit(volatile atomic<T>* object, pymetal::same_type<T> desired,
-                                      memory_order) {
+                                      memory_order order) PYMETAL_RELAXED(order) {
     __atomic_store(pymetal::value_of(object), &desired, __ATOMIC_RELAXED);
 }
 template <class T>
-METAL_FUNC T atomic_load_explicit(const volatile atomic<T>* object, memory_order) {
+METAL_FUNC T atomic_load_explicit(const volatile atomic<T>* object, memory_order order)
+    PYMETAL_RELAXED(order) {
     T value;
     __atomic_load(pymetal::value_of(object), &value, __ATOMIC_RELAXED);
     return value;
 }
 template <class T>
 METAL_FUNC T atomic_exchange_explicit(volatile atomic<T>* object, pymetal::same_type<T> desired,
-                                      memory_order) {
+                                      memory_order order) PYMETAL_RELAXED(order) {
     T value;
     __atomic_exchange(pymetal::value_of(object), &desired, &value, __ATOMIC_RELAXED);
     return value;
@@ -76,8 +83,9 @@ METAL_FUNC T atomic_exchange_explicit(volatile atomic<T>* object, pymetal::same_
 template <class T>
 METAL_FUNC bool atomic_compare_exchange_weak_explicit(volatile atomic<T>* object,
                                                       thread pymetal::same_type<T>* expected,
-                                                      pymetal::same_type<T> desired, memory_order,
-                                                      memory_order) {
+                                                      pymetal::same_type<T> desired,
+                                                      memory_order success, memory_order failure)
+    PYMETAL_RELAXED(success) PYMETAL_RELAXED(failure) {
     return __atomic_compare_exchange(pymetal::value_of(object), expected, &desired, true,
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
@@ -85,7 +93,8 @@ METAL_FUNC bool atomic_compare_exchange_weak_explicit(volatile atomic<T>* object
 #define PYMETAL_FETCH(name, supported)                                                             \
     template <class T, enable_if_t<(supported), int> = 0>                                          \
     METAL_FUNC T atomic_fetch_##name##_explicit(volatile atomic<T>* object,                        \
-                                                pymetal::same_type<T> operand, memory_order) {     \
+                                                pymetal::same_type<T> operand, memory_order order) \
+        PYMETAL_RELAXED(order) {                                                                   \
         return __atomic_fetch_##name(pymetal::value_of(object), operand, __ATOMIC_RELAXED);        \
     }
 PYMETAL_FETCH(add, pymetal::counts<T> || (is_same_v<T, float>))
@@ -98,12 +107,16 @@ PYMETAL_FETCH(max, pymetal::counts<T>)
 #undef PYMETAL_FETCH
 
 // 64 bits: no value comes back.
-METAL_FUNC void atomic_min_explicit(volatile atomic_ulong* object, ulong operand, memory_order) {
+METAL_FUNC void atomic_min_explicit(volatile atomic_ulong* object, ulong operand,
+                                    memory_order order) PYMETAL_RELAXED(order) {
     __atomic_fetch_min(pymetal::value_of(object), operand, __ATOMIC_RELAXED);
 }
-METAL_FUNC void atomic_max_explicit(volatile atomic_ulong* object, ulong operand, memory_order) {
+METAL_FUNC void atomic_max_explicit(volatile atomic_ulong* object, ulong operand,
+                                    memory_order order) PYMETAL_RELAXED(order) {
     __atomic_fetch_max(pymetal::value_of(object), operand, __ATOMIC_RELAXED);
 }
+
+#undef PYMETAL_RELAXED
 
 METAL_FUNC void atomic_thread_fence(mem_flags, memory_order order,
                                     thread_scope = thread_scope_device) {

@@ -124,8 +124,8 @@ struct cooperative_tensor {
     T elements[capacity];
 };
 
-// What reducing the rows, or the columns, of such a tensor gives: the lanes that hold parts of a row
-// all hold its result.
+// What reducing the rows, or the columns, of such a tensor gives: the lanes that hold parts of a
+// row all hold its result.
 template <class T, int rows, int columns, int simdgroups, bool of_rows>
 struct reduced_tensor {
     static_assert(simdgroups <= 1,
@@ -214,9 +214,7 @@ namespace pymetal {
 template <class T>
 METAL_FUNC T reduced(mpp::tensor_ops::reduction_operation op, T a, T b) {
     typedef mpp::tensor_ops::reduction_operation operation;
-    return op == operation::sum ? T(a + b)
-                                : (op == operation::max ? b > a : b < a) ? b
-                                                                         : a;
+    return op == operation::sum ? T(a + b) : (op == operation::max ? b > a : b < a) ? b : a;
 }
 
 template <class Source, class To>

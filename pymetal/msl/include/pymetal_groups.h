@@ -7,10 +7,13 @@
 
 namespace pymetal {
 
-// What may cross lanes: an integer or floating-point type, or a vector of one; bool may not.
+// What may cross lanes: an integer or floating-point type, or a vector of one; neither bool nor 64
+// bits may (table 6.14 of the specification).
 template <class T>
-inline constexpr bool crosses_lanes = (is_scalar<T> && !same<T, bool>) ||
-                                      (vector_traits<T>::is_vector && vector_traits<T>::lanes <= 4);
+inline constexpr bool crosses_lanes =
+    (is_scalar<T> && !same<T, bool> && sizeof(T) <= 4) ||
+    (vector_traits<T>::is_vector && vector_traits<T>::lanes <= 4 &&
+     sizeof(typename vector_traits<T>::element) <= 4);
 template <class T>
 inline constexpr bool crosses_lanes_as_bits =
     crosses_lanes<T> && __is_integral(typename vector_traits<T>::element);

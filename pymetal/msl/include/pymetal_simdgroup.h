@@ -1,5 +1,5 @@
 // Functions over the 32 lanes of a simdgroup: <metal_simdgroup>. Metal Shading Language
-// Specification, section 6.9.2. (Metal refuses long and ulong here; they work on this device.)
+// Specification, section 6.9.2.
 #pragma once
 #pragma clang system_header
 #include "pymetal_groups.h"

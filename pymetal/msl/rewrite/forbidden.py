@@ -39,7 +39,9 @@ STAGES = {
     "object": "mesh shaders",
     "mesh": "mesh shaders",
 }
-_WORDS = {*_NOT_METAL, *STAGES, "...", "delete", "extern", "threadgroup_imageblock"}
+_DEVICE_ATOMICS = ("atomic_float", "atomic_ulong")
+_OTHERS = ("...", "delete", "extern", "threadgroup_imageblock")
+_WORDS = {*_NOT_METAL, *STAGES, *_DEVICE_ATOMICS, *_OTHERS}
 
 
 def find(tokens: Tokens) -> list[Problem]:
@@ -59,6 +61,9 @@ def find(tokens: Tokens) -> list[Problem]:
             problems.append(Problem(i, "'delete' is not supported in Metal"))
         elif word == "extern" and text[i + 1].startswith('"'):
             problems.append(Problem(i, "functions of other languages are not supported in Metal"))
+        elif word in _DEVICE_ATOMICS:
+            if before == "threadgroup" or (before == "volatile" and text[i - 2] == "threadgroup"):
+                problems.append(Problem(i, f"{word} is supported in device memory only"))
         elif word == "threadgroup_imageblock":
             problems.append(Problem(i, "imageblocks are not supported", "imageblocks"))
         elif word in ("asm", "__asm", "__asm__") and _is_air_name(tokens, i):

@@ -182,6 +182,9 @@ def _apply(
     for attribute in attributes:
         name = attribute.name
         if name in ("buffer", "threadgroup"):
+            if has_slot:
+                message = f"kernel parameter '{parameter.name}' has two indices"
+                problems.append(Problem(attribute.token, message))
             parameter.kind = "buffer" if name == "buffer" else "threadgroup"
             parameter.index_text = attribute.text(tokens)
             has_slot = True
