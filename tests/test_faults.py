@@ -295,7 +295,9 @@ def test_code_that_has_no_end_traps_and_does_not_run_on(monkeypatch) -> None:
     ("name", "kind", "marked"),
     [("undefined", "trap", "no_return(uint i) {}"), ("full_stack", "stack", "own[i % 16u - k]")],
 )
-def test_traps_and_full_stacks_name_the_line(monkeypatch, name: str, kind: str, marked: str) -> None:
+def test_traps_and_full_stacks_name_the_line(
+    monkeypatch, name: str, kind: str, marked: str
+) -> None:
     monkeypatch.setenv("PYMETAL_ENGINE", "reference" if kind == "trap" else "auto")
     kernel = pymetal.compile(SOURCE, device="cpu").kernel(name)
     with pytest.raises(pymetal.KernelFault) as caught:

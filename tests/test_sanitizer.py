@@ -1,71 +1,19 @@
-"""Checked runs: each planted bug is found at its line, and right kernels give no report.
-
-`faults/*.metal` are small kernels with a bug each. `// fault: KIND` marks the line, with the
-thread that must be named; `// also: KIND` a line where the same bug may show, or anywhere.
-`// after:` names the public issue in which the bug was found; the kernel is our own.
-"""
+"""Checked runs: each planted bug is found at its line, and told as text, JSON and SARIF."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from planted import AFTER, FOLDER, PLANTED, marks, run
 
 import pymetal
 from pymetal import cli
-from pymetal.cpu.checks.pipeline import CheckedPipeline
-from pymetal.sanitizer import CheckWarning, Report, sarif
-
-FOLDER = Path(__file__).parent / "faults"
-AFTER = re.compile(r"^// after: (github\.com/\S+)$", re.M)
-PLANTED = sorted(FOLDER.glob("*.metal"))
-
-
-def values(what: str, count: int) -> np.ndarray:
-    kind, _, dtype = what.rpartition(":")
-    data = np.arange(count)
-    return (data[::-1] if kind == "descending" else data).astype(dtype)
-
-
-def run(path: Path, check: bool | str | None = None) -> list[Report]:
-    """What a checked run of a planted bug reports."""
-    text = path.read_text()
-    facts = json.loads(re.search(r"^// run: (.*)$", text, re.M)[1])
-    inputs = [values(*i) if isinstance(i, list) else i for i in facts["inputs"]]
-    kernel = pymetal.compile(path, device="cpu").kernel(path.stem)
-    inputs = inputs[: len(kernel.arguments) - 1]
-    memory = {int(k): v for k, v in facts.get("threadgroup_memory", {}).items()}
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", CheckWarning)
-        try:
-            kernel(
-                pymetal.output(facts["out"]),
-                *inputs,
-                grid=facts["grid"],
-                threadgroup=facts["threadgroup"],
-                threadgroup_memory=memory,
-                check=facts.get("check", True) if check is None else check,
-            )
-        except pymetal.KernelFault as fault:
-            return list(fault.reports)
-    return [w.message.report for w in warned if isinstance(w.message, CheckWarning)]
-
-
-def marks(path: Path, word: str) -> list[tuple[str, int, int | None]]:
-    """(kind, line, thread) of each mark; line 0 for what has no line, -1 for any."""
-    found = []
-    for number, line in enumerate(path.read_text().split("\n"), 1):
-        match = re.search(rf"// {word}: ([-\w]+)(?: thread (\d+))?( anywhere)?", line)
-        if match:
-            at = 0 if match[1] == "never-written" else -1 if match[3] else number
-            found.append((match[1], at, int(match[2]) if match[2] else None))
-    return found
+from pymetal.sanitizer import sarif
 
 
 @pytest.mark.parametrize("path", PLANTED, ids=lambda path: path.stem)
@@ -85,28 +33,6 @@ def test_each_planted_bug_is_reported_at_its_line(path: Path) -> None:
     allowed = {m[:2] for m in [*marks(path, "fault"), *marks(path, "also")]}
     extra = {(kind, line) for kind, line in found if (kind, -1) not in allowed}
     assert extra <= allowed, text
-
-
-@pytest.mark.parametrize("schedule", [1, 5])
-def test_planted_bugs_are_found_in_whatever_order_threads_run(monkeypatch, schedule: int) -> None:
-    """Backwards and in a random order; another of the marked lines may come second then."""
-    in_order = CheckedPipeline._run
-
-    def out_of_order(self, *arguments, **named):
-        return in_order(self, *arguments, **{**named, "schedule": schedule})
-
-    monkeypatch.setattr(CheckedPipeline, "_run", out_of_order)
-    missed = {}
-    for path in PLANTED:
-        found = {(r.kind, r.line) for r in run(path)}
-        marked = [*marks(path, "fault"), *marks(path, "also")]
-        lines = {(kind, line) for kind, line, _ in marked}
-        anywhere = {kind for kind, line, _ in marked if line == -1}
-        wanted = {kind for kind, _, _ in marks(path, "fault")}
-        right = {kind for kind, line in found if (kind, line) in lines or kind in anywhere}
-        if not wanted <= right:
-            missed[path.stem] = found
-    assert missed == {}
 
 
 def test_there_are_planted_bugs_of_every_kind() -> None:
