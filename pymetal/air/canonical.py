@@ -249,7 +249,7 @@ def _drop_switched_off(
         if match["value"] == "0":
             off.add(position)
     text = re.sub(r"^define [^\n]*@pymetal\.enabled\.\d+\(.*?^}\n", "", text, flags=re.M | re.S)
-    kept = []
+    kept: list[Parameter] = []
     for parameter in parameters:
         if parameter.argument in off:
             # The parameter and its comma go from the head; nothing reads the value any more.
