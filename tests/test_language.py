@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from metal_calls import only_on_the_software_device
 
 import pymetal
 
@@ -244,3 +246,43 @@ def test_kernels_write_arguments_of_indirect_draws_and_tessellation(device: str)
     kernel(draw.view(np.uint8), factors.view(np.uint8), groups.view(np.uint8), grid=1)
     assert (draw.tolist(), factors.tolist()) == ([3, 2, 0, 0], [0, 0, 4, 4])
     assert groups.tolist() == [0, 9, 0]
+
+
+def test_inputs_may_be_variables_at_program_scope(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    const uint position [[thread_position_in_grid]];
+    namespace tile {
+    uint3 place [[thread_position_in_threadgroup]];
+    static const ushort lane [[thread_index_in_simdgroup]];
+    uint mixed(uint x) { return x + place.x * 10 + lane * 100; }
+    }
+    template <typename T>
+    [[kernel]] void k(device T* out [[buffer(0)]], uint3 size [[threads_per_grid]]) {
+      threadgroup uint shared[4];
+      shared[tile::place.x] = position;
+      threadgroup_barrier(mem_flags::mem_threadgroup);
+      out[position] = tile::mixed(shared[3 - tile::place.x]) + size.x * 1000;
+    }
+    template [[host_name("k_uint")]] [[kernel]]
+    void k<uint>(device uint* out [[buffer(0)]], uint3 size [[threads_per_grid]]);
+    """
+    kernel = pymetal.compile(source, device=device)["k_uint"]
+    place = np.arange(8) % 4
+    expected = (np.arange(8) // 4 * 4 + 3 - place) + place * 110 + 8000
+    got = kernel(pymetal.output(8), grid=8, threadgroup=4)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_what_program_scope_inputs_cannot_be_is_said(device: str) -> None:
+    head = "#include <metal_stdlib>\nusing namespace metal;\n"
+    kernel = "kernel void k(device uint* out [[buffer(0)]]) { out[0] = x[0]; }"
+    with pytest.raises(
+        pymetal.CompileError, match=r"'x' \[\[thread_position_in_grid\]\] is 'int2'"
+    ):
+        pymetal.compile(f"{head}int2 x [[thread_position_in_grid]];\n{kernel}", device=device)
+    only_on_the_software_device(device)
+    with pytest.raises(pymetal.UnsupportedError) as caught:
+        pymetal.compile(f"{head}device uint* x [[buffer(1)]];\n{kernel}", device=device)
+    assert caught.value.feature == "program-scope bindings"

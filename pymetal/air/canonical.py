@@ -21,7 +21,15 @@ from typing import Any, Protocol
 
 import llvmlite.binding as llvm
 
-from pymetal.air import constants, initialisers, pointers, recursion, signatures, threadgroup
+from pymetal.air import (
+    constants,
+    globals,
+    initialisers,
+    pointers,
+    recursion,
+    signatures,
+    threadgroup,
+)
 from pymetal.air.function import Function
 from pymetal.air.llvm_module import parse_assembly
 from pymetal.air.module import Module
@@ -88,7 +96,7 @@ def canonical(
         text = instrument.arithmetic(text)
     text = define_intrinsics(define_arithmetic(text))
     text, parameters = wrap(text, function, types, switches)
-    text = _inline(text, function)
+    text = globals.made_local(_inline(text, function), NAME)
     text, function, parameters = _drop_switched_off(text, function, parameters, switches)
     text, sites = number_sites(text)
     if instrument is None:

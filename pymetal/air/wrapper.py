@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pymetal.air import globals
 from pymetal.air.body import split_vector
 from pymetal.air.function import Argument, Function
 from pymetal.errors import LibraryError, UnsupportedError
@@ -178,6 +179,11 @@ def wrap(
     constant's value: evaluating the module turns it into a number.
     """
     wrapper = _Wrapper(kernel)
+    text = globals.writable(text)
+    for name, builtin, type_ in globals.found(text):
+        argument = Argument(name, "builtin", "", builtin=builtin)
+        value = wrapper.value(argument, -1, type_)
+        wrapper.lines.append(f"  store {type_} {value}, ptr @{name}")
     operands = [
         f"{type_} {wrapper.value(argument, i, type_)}"
         for i, (argument, type_) in enumerate(zip(kernel.arguments, types, strict=True))

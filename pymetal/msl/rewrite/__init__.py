@@ -17,6 +17,7 @@ from pymetal.msl.rewrite import (
     duplicates,
     forbidden,
     functions,
+    globals,
     kernels,
     literals,
     masks,
@@ -63,6 +64,7 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     names = Names(tokens, declarations)
     found = kernels.rewrite(tokens, declarations, names, requested, problems)
     declared = constants.rewrite(tokens, declarations, problems)
+    globals.rewrite(tokens, declarations, problems)
     threadgroup.rewrite(tokens, declarations, problems)
     masks.rewrite(tokens, names)
     vectors.rewrite(tokens, names)
