@@ -21,11 +21,11 @@ from pymetal.cpu import jit
 from pymetal.cpu.intrinsics import Barrier, meaning
 from pymetal.cpu.lanes import LANES, LaneLayout
 from pymetal.cpu.vectorise import geometry, streaming
+from pymetal.cpu.vectorise.buffers import Buffers
 from pymetal.cpu.vectorise.emitter import Emitter, Helpers
 from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.lower import lower
-from pymetal.cpu.vectorise.outputs import Outputs
 from pymetal.cpu.vectorise.prepare import merge_casts, prepare
 from pymetal.cpu.vectorise.private import PrivateArrays
 from pymetal.cpu.vectorise.reasons import NotVectorised
@@ -127,7 +127,7 @@ class _Kernel:
         if count > _MAX_INSTRUCTIONS:
             raise NotVectorised(f"{count} instructions, more than {_MAX_INSTRUCTIONS}")
         self.private = PrivateArrays(self.function, self.layout)
-        self.outputs = Outputs(self.function, canonical)
+        self.buffers = Buffers(self.function, canonical)
         self.target = Target.of_features(jit.target_features())
         self.constants = Module()
         self.constants.types = self.module.types
@@ -144,7 +144,14 @@ class _Kernel:
         """One copy's text, and the buffers that it may store to past the caches."""
         full = name == "full"
         emitter = Emitter(
-            self.function, shapes, self.target, helpers, self.sites, full, self.outputs
+            self.function,
+            shapes,
+            self.target,
+            helpers,
+            self.sites,
+            full,
+            self.buffers,
+            self.suspends,
         )
         Walker(emitter, lower).run()
         mask = "" if full else f"<{LANES} x i1> %mask, "
@@ -153,7 +160,7 @@ class _Kernel:
         head = f"define internal void @{name}({mask}{listed})"
         body = "\n".join([*emitter.head, *emitter.lines])
         text = f'{head} nounwind "no-builtins" {{\n{body}\n}}\n'
-        return text, tuple(self.outputs.slots[buffer] for buffer in streams)
+        return text, tuple(self.buffers.outputs[buffer] for buffer in streams)
 
 
 def _sites(module: Module, function: Function) -> dict[Instruction, int]:

@@ -13,13 +13,15 @@ from pymetal.air.ir import Function, Instruction
 from pymetal.air.ir.types import PointerType, Type, VectorType
 from pymetal.air.ir.values import Constant, Local, Value
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise.buffers import Buffers
 from pymetal.cpu.vectorise.homes import homes, read_in_place
-from pymetal.cpu.vectorise.outputs import Outputs
 from pymetal.cpu.vectorise.shapes import NO_OFFSETS, Offsets, Shapes
 from pymetal.cpu.vectorise.target import Target
 
 # Accesses lane by lane that are written out. LLVM needs seconds for a block of many.
 _ROOM = 12
+# Loads with which what lies behind is fetched, too.
+_FETCHES = 8
 MASK = f"<{LANES} x i1>"
 ALL = "splat (i1 true)"
 
@@ -61,7 +63,8 @@ class Emitter:
         helpers: Helpers,
         sites: dict[Instruction, int],
         full: bool,
-        outputs: Outputs,
+        buffers: Buffers,
+        suspends: bool,
     ) -> None:
         self.function = function
         self.sites = sites
@@ -69,8 +72,10 @@ class Emitter:
         self.target = target
         self.helpers = helpers
         self.full = full
-        self.outputs = outputs
-        self.streams: set[str] = set()  # of these, whose stores may go past the caches
+        self.buffers = buffers
+        self.streams: set[str] = set()  # outputs whose stores may go past the caches
+        # Loads with which what lies behind may still be fetched ahead (prefetch.py).
+        self.fetches = _FETCHES if full and suspends else 0
         # How many accesses lane by lane may still be written out; later ones are calls.
         self.room = _ROOM if shapes.accesses() <= _ROOM else 0
         self.lines: list[str] = []

@@ -10,7 +10,7 @@ from pymetal.air.ir import Instruction
 from pymetal.air.ir.types import I1, I32, FloatType, IntegerType, Type
 from pymetal.air.ir.values import Local, Value
 from pymetal.cpu.lanes import LANES
-from pymetal.cpu.vectorise import interleaved, streaming
+from pymetal.cpu.vectorise import interleaved, prefetch, streaming
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -97,6 +97,7 @@ def _load_segments(
         vector = f"<{count} x {type_}>"
         address = base if not run[0] else e.let(f"getelementptr i8, ptr {base}, i64 {run[0]}")
         if e.mask is None:
+            prefetch.behind(e, pointer, address, count * size)
             parts.append((count, e.let(f"load {vector}, ptr {address}, align {align}")))
         else:
             mask = e.mask

@@ -7,7 +7,7 @@ kernel never reads are written both ways, and each launch says whose outputs are
 (native/cpu/streaming.h).
 
 Such stores reach other processors in any order, up to a fence at the end of each worker's part.
-Kernels whose threadgroups may tell each other something store as usual (see outputs.py).
+Kernels whose threadgroups may tell each other something store as usual (see buffers.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def store(e: Emitter, pointer: Value, vector: str, address: str, size: int, alig
     """Store a vector, given with its type, of `size` bytes to an address in `pointer`'s buffer."""
     plain = f"store {vector}, ptr {address}, align {align}"
     may = e.full and e.target.non_temporal and size % LINE == 0
-    buffer = e.outputs.of(pointer) if may else ""
+    buffer = e.buffers.output(pointer) if may else ""
     if not buffer:
         e.do(plain)
         return

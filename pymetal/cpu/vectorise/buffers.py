@@ -1,4 +1,4 @@
-"""Buffers that a kernel writes and never reads."""
+"""Which buffers addresses lie in, and which of these a kernel writes and never reads."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ _SYNCHRONISING = frozenset(["atomicrmw", "cmpxchg", "fence"])
 _MOST_STORES = 8
 
 
-class Outputs:
-    """The buffers that a function only writes, if nobody else may wait for what is in them.
+class Buffers:
+    """A function's.
 
-    slots   parameter -> which of the launch's buffers it is
+    outputs   those that it only writes, if nobody else may wait for what is in them: parameter ->
+              which of the launch's buffers it is
     """
 
     def __init__(self, function: Function, canonical: CanonicalFunction) -> None:
-        self.slots: dict[str, int] = {}
+        self.outputs: dict[str, int] = {}
         self._roots: dict[str, frozenset[str]] = {}
         instructions = list(function.instructions)
-        if any(i.opcode in _SYNCHRONISING or i.ordering for i in instructions):
-            return
         buffers = [p.name for p in canonical.parameters if p.role == "buffer"]
         self._follow(instructions, buffers)
+        if any(i.opcode in _SYNCHRONISING or i.ordering for i in instructions):
+            return
         stores: list[frozenset[str]] = []
         read: set[str] = set()
         for i in instructions:
@@ -41,12 +42,17 @@ class Outputs:
                 read |= self._of(i.operands)
         stores = [roots for roots in stores if roots and not roots & read]
         if len(stores) <= _MOST_STORES:
-            self.slots = {name: buffers.index(name) for name in sorted(set().union(*stores))}
+            names = sorted(set().union(*stores))
+            self.outputs = {name: buffers.index(name) for name in names}
 
-    def of(self, address: Value) -> str:
-        """Which of these buffers an address lies in; "" if in none, or nobody knows."""
+    def output(self, address: Value) -> str:
+        """Which output an address lies in; "" if in none, or nobody knows."""
         roots = self._of([address])
-        return next(iter(roots)) if len(roots) == 1 and roots <= self.slots.keys() else ""
+        return next(iter(roots)) if len(roots) == 1 and roots <= self.outputs.keys() else ""
+
+    def hold(self, address: Value) -> bool:
+        """Whether an address lies in any."""
+        return bool(self._of([address]))
 
     def _follow(self, instructions: Sequence[Instruction], buffers: Iterable[str]) -> None:
         """What addresses are made of; phis go round, so until nothing changes."""
