@@ -176,10 +176,14 @@ def _check_dtype(argument: Argument, array: Array) -> None:
 
 
 def _check_size(argument: Argument, array: Array) -> None:
-    """Whole elements, and exactly one of them for a reference."""
+    """Whole elements, and exactly one of them for a reference; at least one if open-ended."""
     size = argument.size_bytes
     if not size:
         return  # void
+    if argument.is_open_ended:
+        if array.nbytes < size:
+            raise Misfit(f"got {array.nbytes} bytes; one {argument.type_name} has {size}")
+        return
     kind = data_type(argument.type_name) if not argument.fields else None
     padded = kind is not None and kind.rows == 3 and not kind.packed
     note = ""

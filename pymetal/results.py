@@ -65,14 +65,20 @@ class output:  # noqa: N801 - reads as a word at the call: kernel(pymetal.output
                 f"shape {self.shape} of {dtype} is {size_bytes} bytes; "
                 f"the device allows {max_bytes} a buffer"
             )
-        if argument.size_bytes and size_bytes % argument.size_bytes:
+        if argument.is_open_ended:
+            if size_bytes < argument.size_bytes:
+                raise refused(
+                    f"shape {self.shape} is {size_bytes} bytes; `{argument}` has "
+                    f"{argument.size_bytes} at least"
+                )
+        elif argument.size_bytes and size_bytes % argument.size_bytes:
             kind = data_type(argument.type_name)
             slots = kind.slots if kind else argument.size_bytes // dtype.itemsize
             raise refused(
                 f"shape {self.shape} is {size} scalars; `{argument}` needs a multiple "
                 f"of {slots} (shapes count scalars of {dtype})"
             )
-        if argument.is_reference and size_bytes != argument.size_bytes:
+        elif argument.is_reference and size_bytes != argument.size_bytes:
             raise refused(
                 f"shape {self.shape} is {size_bytes} bytes; `{argument}` is exactly "
                 f"{argument.size_bytes}"

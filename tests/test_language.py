@@ -286,3 +286,26 @@ def test_what_program_scope_inputs_cannot_be_is_said(device: str) -> None:
     with pytest.raises(pymetal.UnsupportedError) as caught:
         pymetal.compile(f"{head}device uint* x [[buffer(1)]];\n{kernel}", device=device)
     assert caught.value.feature == "program-scope bindings"
+
+
+def test_an_array_of_one_at_the_end_of_a_buffer_may_go_on(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    typedef float Rest[1];
+    struct Counted { uint n; float data[1]; };
+    kernel void k(device Rest& out [[buffer(0)]], device const Counted& in [[buffer(1)]],
+                  device const Counted* same [[buffer(2)]], uint i [[thread_position_in_grid]]) {
+      if (i < in.n) out[i] = in.data[i] + same->data[i];
+    }
+    """
+    kernel = pymetal.compile(source, device=device)["k"]
+    counted = np.zeros(6, np.float32)
+    counted.view(np.uint32)[0] = 5
+    counted[1:] = [1, 2, 3, 4, 5]
+    raw = counted.view(np.uint8)
+    for _ in range(2):  # the second call is warm where calls are
+        got = kernel(pymetal.output(8, np.float32), raw, raw, grid=8, threadgroup=8)
+        np.testing.assert_array_equal(got, np.float32([2, 4, 6, 8, 10, 0, 0, 0]))
+    with pytest.raises(pymetal.ArgumentError, match="got 4 bytes; one Counted has 8"):
+        kernel(pymetal.output(8, np.float32), raw[:4].copy(), raw, grid=8, threadgroup=8)

@@ -64,6 +64,16 @@ class Argument:
     points_to: Argument | None = None
 
     @property
+    def is_open_ended(self) -> bool:
+        """Whether more may follow: it is, or ends with, an array of one, as `float data[1]`.
+
+        Metal has no arrays of unknown length; those of translated shaders are declared so.
+        """
+        return self.type_name.endswith("[1]") or (
+            bool(self.fields) and self.fields[-1].array_length == 1
+        )
+
+    @property
     def holds_pointers(self) -> bool:
         """Whether its elements are pointers, or structs with pointers: an argument buffer."""
         return self.points_to is not None or any(field.holds_pointers for field in self.fields)
