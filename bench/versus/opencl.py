@@ -1,11 +1,13 @@
 """Peers: OpenCL's platforms for processors, PoCL and Intel's runtime, through PyOpenCL.
 
 Both load into one process. Debian has PoCL as pocl-opencl-icd; Intel's comes with PyPI's
-intel-opencl-rt, whose folder the loader is told of here.
+intel-opencl-rt, whose library the loader is told of here.
 """
 
 from __future__ import annotations
 
+import ctypes
+import importlib.metadata
 import os
 import sys
 import tempfile
@@ -25,13 +27,13 @@ _SOURCES = Path(__file__).parents[1] / "opencl"
 @cache
 def _platforms() -> dict[str, Any]:
     """By their own names."""
-    vendors = Path("/etc/OpenCL/vendors")
-    intel = Path(sys.prefix, "lib", "libintelocl.so")
-    if intel.exists() and "OCL_ICD_VENDORS" not in os.environ:
+    vendors = Path(os.environ.get("OCL_ICD_VENDORS") or "/etc/OpenCL/vendors")
+    intel = _intel_library()
+    if intel is not None:
         folder = Path(tempfile.mkdtemp(prefix="opencl-vendors-"))
-        for known in vendors.glob("*.icd"):
+        for known in [vendors] if vendors.is_file() else vendors.glob("*.icd"):
             (folder / known.name).write_text(known.read_text())
-        (folder / "intel.icd").write_text(f"{intel}\n")
+        (folder / "intel-of-pypi.icd").write_text(f"{intel}\n")
         os.environ["OCL_ICD_VENDORS"] = str(folder)
     try:
         import pyopencl as cl
@@ -43,6 +45,30 @@ def _platforms() -> dict[str, Any]:
         raise AbsentError(f"no OpenCL platform: {error}") from error
 
 
+def _intel_library() -> Path | None:
+    """Where pip put Intel's OpenCL, in whichever environment; None if it did not."""
+    try:
+        listed = importlib.metadata.files("intel-opencl-rt") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [Path(str(f.locate())).resolve() for f in listed if f.name == "libintelocl.so"]
+    return found[0] if found else None
+
+
+def _why_absent(name: str) -> str:
+    """Why there is no such platform."""
+    if name == "PoCL":
+        return "not installed (Debian: pocl-opencl-icd)"
+    library = _intel_library()
+    if library is None:
+        return f"not installed for {sys.executable} (pip install intel-opencl-rt)"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        return f"its library does not load: {error}"
+    return f"OpenCL's loader does not list it, though {library} loads"
+
+
 class OpenCL:
     """One platform."""
 
@@ -50,8 +76,7 @@ class OpenCL:
         self.name = name
         platform = _platforms().get(PLATFORMS[name])
         if platform is None:
-            package = {"PoCL": "Debian: pocl-opencl-icd", "Intel OpenCL": "pip: intel-opencl-rt"}
-            raise AbsentError(f"not installed ({package[name]})")
+            raise AbsentError(_why_absent(name))
         import pyopencl as cl
 
         self.version = platform.version
@@ -100,5 +125,8 @@ class OpenCL:
             everything = ["-cl-fast-relaxed-math", *options]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", cl.CompilerWarning)  # "successfully built"
-                self._programs[key] = cl.Program(self._context, source).build(everything)
+                try:
+                    self._programs[key] = cl.Program(self._context, source).build(everything)
+                except cl.Error as error:
+                    raise AbsentError(f"does not compile {file}.cl: {error}") from error
         return self._programs[key]
