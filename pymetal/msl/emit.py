@@ -46,15 +46,17 @@ def emit(
     symbols = _computed_switches(text, functions) | constant_symbols(annotations, program)
     taken: set[str] = set()
     entries: list[tuple[str, str]] = []
+    renamed: dict[str, str] = {}
     kernels = []
     for function in functions.values():
         symbol = function.names[0] if function.names[0] not in taken else function.symbol
         taken.update(function.names)
         entries += [(name, symbol) for name in function.names]
-        text = _rename(text, function.symbol, symbol)
+        renamed[function.symbol] = symbol
         kernels.append(kernel_node(writer, function, symbol, symbols, program, reporter))
     constants = constant_nodes(writer, annotations, program, reporter)
     reporter.raise_errors()
+    text = _rename(text, renamed)
     writer.named("air.kernel", kernels)
     if constants:
         writer.named("air.function_constants", constants)
@@ -162,12 +164,19 @@ def _plain_name(symbol: str) -> str:
     return symbol
 
 
-def _rename(text: str, symbol: str, name: str) -> str:
-    if symbol == name:
-        return text
-    old = re.escape(symbol)
-    new = name if re.fullmatch(r"[-\w.$]+", name) else f'"{name}"'
-    return re.sub(rf'(?<=[@$])(?:{old}|"{old}")(?![-\w.$])', lambda _: new, text)
+_SYMBOL = re.compile(r'(?<=[@$])(?:"(?P<quoted>[^"]*)"|(?P<plain>[-\w.$]+))')
+
+
+def _rename(text: str, names: dict[str, str]) -> str:
+    """The module with those symbols under other names."""
+
+    def new(match: re.Match[str]) -> str:
+        name = names.get(match["plain"] or match["quoted"])
+        if name is None:
+            return match[0]
+        return name if re.fullmatch(r"[-\w.$]+", name) else f'"{name}"'
+
+    return _SYMBOL.sub(new, text)
 
 
 _BOOL_ELEMENT = re.compile(
