@@ -22,8 +22,9 @@ using Site = std::tuple<uint32_t, uint32_t, uint64_t, uint32_t, uint32_t, bool, 
 using Buffer = std::tuple<uintptr_t, uint64_t, bool, uint64_t>;
 
 constexpr const char* kKinds[] = {
-    "bounds",     "race",     "uninitialised",       "misaligned", "shift",
-    "conversion", "inactive", "divergent_simdgroup", "not_finite", "unreachable", "rewritten"};
+    "bounds",     "race",        "uninitialised", "misaligned",
+    "shift",      "conversion",  "inactive",      "divergent_simdgroup",
+    "not_finite", "unreachable", "rewritten"};
 
 void make(Checks* self, const std::vector<Site>& sites) {
     std::vector<CheckSite> all;

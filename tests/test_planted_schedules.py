@@ -15,7 +15,7 @@ from planted_parties import PARTIES
 from pymetal.cpu.checks.pipeline import CheckedPipeline
 from pymetal.sanitizer import Party, Report
 
-SCHEDULES = range(1, 1 + int(os.environ.get("PYMETAL_TEST_SCHEDULES", "3")))
+SCHEDULES = range(1, 1 + int(os.environ.get("PYMETAL_TEST_SCHEDULES", "5")))
 
 
 def names(party: Party, report: Report, other: Party | None) -> dict[str, int | None]:

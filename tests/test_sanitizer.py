@@ -142,3 +142,66 @@ def test_the_command_line_prints_and_writes_reports(tmp_path) -> None:
     assert "no barrier orders the two" in done.stderr
     results = json.loads(log.read_text())["runs"][0]["results"]
     assert {r["ruleId"] for r in results} == {"race", "uninitialised"}
+
+
+ARGUMENT_BUFFER = """
+#include <metal_stdlib>
+using namespace metal;
+struct Pointers { device float* values; device atomic_uint* count; constant float* scale; };
+kernel void reached(constant Pointers& p [[buffer(0)]], device float* out [[buffer(1)]],
+                    uint i [[thread_position_in_grid]]) {
+    p.values[i / 2] = i;
+    out[i] = p.scale[i];
+    atomic_fetch_add_explicit(p.count, 1u, memory_order_relaxed);
+}
+"""
+
+
+def reached(values: int, scales: int, check: bool | str) -> np.ndarray:
+    """Launches that kernel; the count."""
+    kernel = pymetal.compile(ARGUMENT_BUFFER, device="cpu").reached
+    count = np.zeros(1, np.uint32)
+    pointers = {
+        "values": np.zeros(values, np.float32),
+        "count": count,
+        "scale": np.ones(scales, np.float32),
+    }
+    kernel(pointers, pymetal.output(64), grid=64, threadgroup=32, check=check)
+    return count
+
+
+def test_memory_behind_pointers_of_argument_buffers_is_checked_too() -> None:
+    with pytest.raises(pymetal.KernelFault) as caught:
+        reached(64, 60, True)
+    race, bounds = caught.value.reports
+    assert (race.kind, race.argument, race.element, race.line) == ("race", "p.values", 0, 7)
+    assert {race.first.thread, race.second.thread} == {(0, 0, 0), (1, 0, 0)}
+    assert bounds.message == "read of element 60 of 'p.scale', which has 60"
+
+
+def test_schedules_put_back_what_pointers_of_argument_buffers_reach() -> None:
+    with pytest.raises(pymetal.KernelFault) as caught:
+        reached(64, 64, "schedules")
+    (report,) = caught.value.reports  # of `values`; the count is 64 in any order
+    assert (report.kind, report.argument) == ("order-dependent", "p.values")
+
+
+def test_reports_name_members_of_structs_and_all_elements_of_an_access() -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    struct Particle { packed_float3 position; float mass; };
+    kernel void move(device Particle* p [[buffer(0)]], device const half* a [[buffer(1)]],
+                     uint i [[thread_position_in_grid]]) {
+        p[i].mass = p[(i + 1) % 64].mass;
+        half4 by = *(device const half4*)(a + 4 * i);
+        p[i].position = float3(by.xyz);
+    }
+    """
+    kernel = pymetal.compile(source, device="cpu").move
+    with pytest.raises(pymetal.KernelFault) as caught:
+        particles = np.zeros(64, kernel.dtype("p"))
+        kernel(particles, np.ones(254, np.float16), grid=64, threadgroup=32, check=True)
+    texts = [report.message for report in caught.value.reports]
+    assert any("of member 'mass' of element" in text for text in texts)
+    assert "read of elements 252 to 255 of buffer(1) 'a', which has 254" in texts

@@ -1,8 +1,8 @@
 // What the sanitizer remembers of each unit of a buffer: its last write and reads.
 //
-// A stamp is 8 bytes, for a unit of 1 to 4 bytes; so stamps that were not touched lately are packed.
+// A stamp is 8 bytes, for a unit of 1 to 4 bytes; so stamps that take too much room are packed.
 // They follow a pattern nearly always: neighbouring units belong to neighbouring threads, or to the
-// same one, or so do every second or third, as members of structs and colours of pixels do.
+// same one, or every second or third do, as members of structs and colours of pixels.
 #pragma once
 
 #include <array>

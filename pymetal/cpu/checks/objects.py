@@ -139,6 +139,9 @@ class Objects:
                 waiting += i.operands
             elif i.opcode == "select":
                 waiting += i.operands[1:]
+            elif i.opcode == "load":  # the run knows what memory the pointer was made from
+                self.known[value.name] = Object(base=value)
+                found[id(self.known[value.name])] = self.known[value.name]
             else:
                 return Object()
         if len(found) != 1:

@@ -15,10 +15,11 @@ from pymetal import _native
 from pymetal.air.library import Library
 from pymetal.cpu.checks.instrument import Instrumentation
 from pymetal.cpu.checks.locations import Place
+from pymetal.cpu.checks.reports import Run
 from pymetal.cpu.checks.sites import ARGUMENT, BUFFER, STACK, VARIABLE, Site
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.engines import compile_kernel
-from pymetal.cpu.faults import kernel_fault, threads
+from pymetal.cpu.faults import kernel_fault
 from pymetal.devices import Binding, Size
 from pymetal.errors import KernelFault
 from pymetal.sanitizer import CheckWarning, Party, Report
@@ -51,19 +52,19 @@ class CheckedPipeline:
         (length,) = _LENGTH.unpack_from(data)
         end = _LENGTH.size + length
         facts = json.loads(data[_LENGTH.size : end])
-        self._sites = [Site(**{**s, "place": Place(**s["place"])}) for s in facts["sites"]]
-        self._barriers = {int(n): Place(**place) for n, place in facts["barriers"].items()}
-        self._compiled = Compiled.from_bytes(data[end:])
-        self._native = self._compiled.load()
+        self.sites = [Site(**{**s, "place": Place(**s["place"])}) for s in facts["sites"]]
+        self.barriers = {int(n): Place(**place) for n, place in facts["barriers"].items()}
+        self.compiled = Compiled.from_bytes(data[end:])
+        self._native = self.compiled.load()
         self._source = source
         self._texts: dict[str, list[str]] = {}
         # Whether it may read what nobody wrote, or lanes that are not there.
-        self._guesses = bool(self._barriers) or any(
-            s.space in (VARIABLE, ARGUMENT, STACK) and s.reads for s in self._sites
+        self._guesses = bool(self.barriers) or any(
+            s.space in (VARIABLE, ARGUMENT, STACK) and s.reads for s in self.sites
         )
-        self._atomic = {s.index for s in self._sites if s.space == BUFFER and s.atomic}
-        self._unknown = any(
-            s.space not in (BUFFER, ARGUMENT, VARIABLE, STACK) and s.size_bytes for s in self._sites
+        self.atomic = {s.index for s in self.sites if s.space == BUFFER and s.atomic}
+        self.unknown = any(
+            s.space not in (BUFFER, ARGUMENT, VARIABLE, STACK) and s.size_bytes for s in self.sites
         )
 
     def launch(
@@ -83,8 +84,8 @@ class CheckedPipeline:
             Something is wrong; `reports` has all of it. What may be right is a CheckWarning, and
             is returned.
         """
-        run = _Run(self, bindings, grid, threadgroup)
-        written = [b.array for b in bindings if b.written] if self._guesses else []
+        run = Run(self, bindings, grid, threadgroup)
+        written = written_arrays(bindings) if self._guesses else []
         before = [array.copy() for array in written]
         checks, fault = self._run(run, threadgroup_memory, outputs, timeout)
         every = self._found(checks)
@@ -121,7 +122,7 @@ class CheckedPipeline:
 
     def _run(
         self,
-        run: _Run,
+        run: Run,
         threadgroup_memory: Mapping[int, int],
         outputs: Collection[int],
         timeout: float | None,
@@ -129,9 +130,9 @@ class CheckedPipeline:
         fill: int = 0,
         watch: bool = True,
     ) -> tuple[_native.Checks, _native.Fault | None]:
-        lengths = [threadgroup_memory[i] for i in self._compiled.threadgroup_arguments]
-        addresses = [b.array.__array_interface__["data"][0] for b in run.bound]
-        checks = _native.Checks([site.native for site in self._sites])
+        lengths = [threadgroup_memory[i] for i in self.compiled.threadgroup_arguments]
+        addresses = [b.array.__array_interface__["data"][0] for b in run.memory]
+        checks = _native.Checks([site.native for site in self.sites])
         checks.begin(
             [
                 (
@@ -140,13 +141,20 @@ class CheckedPipeline:
                     b.argument.index in outputs,
                     room_bytes(b.array.nbytes),
                 )
-                for address, b in zip(addresses, run.bound, strict=True)
+                for address, b in zip(addresses, run.memory, strict=True)
             ],
             lengths,
             watch,
         )
         fault = self._native.launch(
-            addresses, lengths, run.grid, run.threadgroup, timeout, checks, schedule, fill
+            addresses[: len(run.bound)],
+            lengths,
+            run.grid,
+            run.threadgroup,
+            timeout,
+            checks,
+            schedule,
+            fill,
         )
         return checks, fault
 
@@ -165,7 +173,7 @@ class CheckedPipeline:
         Runs the launch anew, on copies of its arrays. `schedule` is that of `_native.Pipeline`.
         """
         copies = [replace(b, array=b.array.copy()) for b in bindings]
-        run = _Run(self, copies, grid, threadgroup)
+        run = Run(self, copies, grid, threadgroup)
         checks, _ = self._run(run, threadgroup_memory, (), timeout, schedule)
         index, offset = place
         slots = [b.argument.index for b in run.bound]
@@ -173,7 +181,7 @@ class CheckedPipeline:
         if found is None:
             return None, Place()
         thread, group, site = found
-        where = self._sites[site].place
+        where = self.sites[site].place
         return run.party(thread, group, "wrote it", where.line), where
 
     def look(
@@ -186,7 +194,7 @@ class CheckedPipeline:
     ) -> list[Report]:
         """What a run on copies of the arrays finds, until it ends in whatever way."""
         copies = [replace(b, array=b.array.copy()) for b in bindings]
-        run = _Run(self, copies, grid, threadgroup)
+        run = Run(self, copies, grid, threadgroup)
         checks, fault = self._run(run, threadgroup_memory, (), timeout)
         reports = [run.report(found) for found in self._found(checks)]
         if fault is not None and fault.kind == "barrier":
@@ -199,7 +207,7 @@ class CheckedPipeline:
         return [
             found
             for found in checks.reports
-            if found.kind != "divergent_simdgroup" or found.site in self._barriers
+            if found.kind != "divergent_simdgroup" or found.site in self.barriers
         ]
 
     def report(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
@@ -218,12 +226,12 @@ class CheckedPipeline:
 
     @property
     def name(self) -> str:
-        return self._compiled.function.name
+        return self.compiled.function.name
 
     @property
     def buffers(self) -> tuple[int, ...]:
         """The indices of the buffers that it reads or writes."""
-        return self._compiled.buffers
+        return self.compiled.buffers
 
     def source_line(self, place: Place) -> tuple[str, str]:
         """The file that diagnostics name, and the line's text."""
@@ -240,6 +248,11 @@ class CheckedPipeline:
 def room_bytes(buffer_bytes: int) -> int:
     """What may be remembered of a buffer before it is packed, which takes time."""
     return max(8 << 20, buffer_bytes)
+
+
+def written_arrays(bindings: Sequence[Binding]) -> list[Any]:
+    """The arrays that a launch may write, also through pointers in others."""
+    return [b.array for bound in bindings for b in (bound, *bound.reached) if b.written]
 
 
 def _may_be_harmless(found: _native.CheckReport) -> bool:
@@ -299,204 +312,3 @@ def fault_of(name: str, reports: Sequence[Report]) -> KernelFault:
         kind="checks",
         reports=tuple(reports),
     )
-
-
-class _Run:
-    """Turns what the native side found in one launch into reports."""
-
-    def __init__(
-        self, pipeline: CheckedPipeline, bindings: Sequence[Binding], grid: Size, threadgroup: Size
-    ) -> None:
-        self.pipeline = pipeline
-        by_index = {b.argument.index: b for b in bindings}
-        self.bound = [by_index[index] for index in pipeline._compiled.buffers]
-        self.grid = grid
-        self.threadgroup = threadgroup
-        self.groups = [-(-g // t) for g, t in zip(grid, threadgroup, strict=True)]
-
-    def party(self, thread: int, group: int, access: str = "", line: int = 0) -> Party:
-        nx, ny, _ = self.groups
-        position = (group % nx, group // nx % ny, group // nx // ny)
-        size = [
-            min(t, g - p * t) for t, g, p in zip(self.threadgroup, self.grid, position, strict=True)
-        ]
-        within = (thread % size[0], thread // size[0] % size[1], thread // size[0] // size[1])
-        x, y, z = (p * t + w for p, t, w in zip(position, self.threadgroup, within, strict=True))
-        return Party((x, y, z), position, thread // 32, thread % 32, access, line)
-
-    def report(self, found: _native.CheckReport) -> Report:
-        kind = found.kind
-        if kind in ("inactive", "divergent_simdgroup"):
-            return self._lanes(found)
-        site: Site = self.pipeline._sites[found.site]
-        facts: dict[str, Any] = {
-            "first": self.party(found.thread, found.threadgroup),
-            "count": found.count,
-        }
-        if kind == "shift":
-            width = found.object_bytes
-            signed = found.value - (1 << width) if found.value >> (width - 1) else found.value
-            text = f"shift by {signed} of a value of {width} bits; it shifts by {signed % width}"
-            return self._make("shift", text, site.place, value=signed, **facts)
-        if kind == "unreachable":
-            text = "nothing is returned after this, though the function is to return a value"
-            return self._make("missing-return", text, site.place, **facts)
-        if kind in ("conversion", "not_finite"):
-            value = struct.unpack("<d", struct.pack("<Q", found.value))[0]
-            if kind == "not_finite":
-                return self._make(
-                    "not-finite",
-                    "finite values made one that is not",
-                    site.place,
-                    value=value,
-                    **facts,
-                )
-            text = f"{value!r} does not fit {site.name}, which it is converted to"
-            return self._make("conversion", text, site.place, value=value, **facts)
-        name, noun, unit = self._named(found, site)
-        element = found.offset // unit
-        total = found.object_bytes // unit
-        facts |= {"argument": name, "element": element}
-        did = "write" if site.writes and not site.reads else "read"
-        if site.atomic:
-            did = "atomic access"
-        if kind == "bounds":
-            return self._make(
-                "out-of-bounds",
-                f"{did} of element {element} of {noun}, which has {total}",
-                site.place,
-                **facts,
-            )
-        if kind == "misaligned":
-            text = f"{did} at byte {found.offset} of {noun}, not a multiple of {site.align}"
-            return self._make("misaligned", text, site.place, **facts)
-        if kind == "uninitialised":
-            text = f"read of element {element} of {noun} before anything wrote it"
-            return self._make("uninitialised", text, site.place, **facts)
-        line = 0
-        if found.other_site >= 0 and found.other_wrote:
-            line = self.pipeline._sites[found.other_site].place.line
-        other = "wrote it" if found.other_wrote else "read it"
-        if kind == "rewritten":
-            return self._make(
-                "several-writers",
-                f"{did} of element {element} of {noun}, where another thread wrote another value "
-                "that nobody read",
-                site.place,
-                severity="warning",
-                second=self.party(found.other_thread, found.other_threadgroup, other, line),
-                value=self._value(found, site),
-                **facts,
-            )
-        across = found.threadgroup != found.other_threadgroup
-        why = "threadgroups run in any order" if across else "no barrier orders the two"
-        return self._make(
-            "race",
-            f"{did} of element {element} of {noun}, and another thread {other}; {why}",
-            site.place,
-            second=self.party(found.other_thread, found.other_threadgroup, other, line),
-            value=self._value(found, site),
-            **facts,
-        )
-
-    def _value(self, found: _native.CheckReport, site: Site) -> float | int | None:
-        if not found.has_value:
-            return None
-        if site.scalar == "float":
-            value: float = struct.unpack("<f", struct.pack("<I", found.value & 0xFFFFFFFF))[0]
-            return value
-        if site.scalar == "half":
-            small: float = struct.unpack("<e", struct.pack("<H", found.value & 0xFFFF))[0]
-            return small
-        return int(found.value)
-
-    def _named(self, found: _native.CheckReport, site: Site) -> tuple[str, str, int]:
-        """An object's name, how a sentence calls it, and the bytes of an element."""
-        if found.space == BUFFER:
-            argument = self.bound[found.index].argument
-            return (
-                argument.name,
-                f"buffer({argument.index}) '{argument.name}'",
-                argument.size_bytes or site.unit,
-            )
-        if found.space == ARGUMENT:
-            index = self.pipeline._compiled.threadgroup_arguments[found.index]
-            declared = [
-                a
-                for a in self.pipeline._compiled.function.arguments
-                if a.kind == "threadgroup" and a.index == index
-            ]
-            name = declared[0].name if declared else ""
-            unit = declared[0].size_bytes if declared else 0
-            return name, f"threadgroup({index}) '{name}'", unit or site.unit
-        where = "threadgroup" if found.space == VARIABLE else "private"
-        name = "" if re.fullmatch(r"\d*", site.name) else site.name
-        noun = f"{where} array '{name}'" if name else f"a {where} array"
-        return name, noun, site.unit
-
-    def _lanes(self, found: _native.CheckReport) -> Report:
-        place = self.pipeline._barriers.get(found.site, Place())
-        second = self.party(found.other_thread, found.threadgroup)
-        first = self.party(found.thread, found.threadgroup)
-        if found.kind == "inactive":
-            text = f"lane {first.lane} reads lane {second.lane}, which does not take part"
-            return self._make(
-                "inactive-lane", text, place, first=first, second=second, count=found.count
-            )
-        text = "only some lanes of the simdgroup reached this simdgroup_barrier"
-        return self._make(
-            "divergent-barrier", text, place, first=first, second=second, count=found.count
-        )
-
-    def barrier(self, fault: _native.Fault) -> Report:
-        """A threadgroup barrier that only some threads reached."""
-        x, y, z = fault.threadgroup_position_in_grid
-        group = x + self.groups[0] * (y + self.groups[1] * z)
-        place = self.pipeline._barriers.get(fault.site, Place())
-        here, there = fault.waiting, fault.elsewhere
-        other = self.pipeline._barriers.get(fault.elsewhere_site, Place())
-        if there and other.line < place.line:  # as the source has them
-            place, other, here, there = other, place, there, here
-        text = f"{threads(here)} of the threadgroup wait at this barrier"
-        second = None
-        if there:
-            where = f"at line {other.line}" if other.line else "another"
-            text += f", {threads(there)} at the one {where}"
-            second = self.party(there[0], group, "waits", other.line)
-        if fault.absent:
-            text += f", {threads(fault.absent)} never come"
-            second = second or self.party(fault.absent[0], group)
-        first = self.party(here[0], group) if here else None
-        return self._make("divergent-barrier", text, place, first=first, second=second)
-
-    def unwritten(self, checks: _native.Checks, outputs: Collection[int]) -> list[Report]:
-        """Outputs with elements that no thread wrote."""
-        found = []
-        for slot, binding in enumerate(self.bound):
-            argument = binding.argument
-            if argument.index not in outputs or slot in self.pipeline._atomic:
-                continue
-            if self.pipeline._unknown or not binding.array.nbytes:
-                continue
-            size = argument.size_bytes or 1
-            count, first = checks.unwritten(slot, size)
-            if count:
-                total = binding.array.nbytes // size
-                text = (
-                    f"no thread wrote {count} of the {total} elements of buffer({argument.index}) "
-                    f"'{argument.name}', first of them element {first}"
-                )
-                found.append(
-                    self._make(
-                        "never-written",
-                        text,
-                        Place(),
-                        severity="warning",
-                        argument=argument.name,
-                        element=first,
-                    )
-                )
-        return found
-
-    def _make(self, kind: str, message: str, place: Place, **facts: Any) -> Report:
-        return self.pipeline.report(kind, message, place, **facts)
