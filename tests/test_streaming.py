@@ -48,6 +48,13 @@ kernel void rows(device float* out [[buffer(0)]], device const float* x [[buffer
     }
 }
 
+kernel void fours(device float4* out [[buffer(0)]], device const float4* x [[buffer(1)]],
+                  uint i [[thread_position_in_grid]]) {
+    out[i] = x[i] + float4(0, 1, 2, 3);
+}
+kernel void fours_apart(device float4* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    out[2 * i] = float4(0, 1, 2, 3);
+}
 kernel void through_a_loop(device float* out [[buffer(0)]], device const float* x [[buffer(1)]],
                            uint lane [[thread_index_in_simdgroup]],
                            uint group [[threadgroup_position_in_grid]]) {
@@ -113,6 +120,22 @@ def test_large_outputs_are_whole_wherever_they_start(library, name, dtype, count
 
 
 @pytest.mark.usefixtures("_large_from")
+@pytest.mark.parametrize("count", [1, 31, 32, 1000, 1024, 1025, 9999])
+@pytest.mark.parametrize("first", [0, 1, 4, 5])
+def test_vectors_of_four_are_whole_wherever_they_start(library, count, first) -> None:
+    x = np.random.default_rng(2).random((count, 4), np.float32)
+    memory = np.full((first + count + 16, 4), 77, np.float32)
+    library.fours(memory[first : first + count], x, grid=count)
+    assert np.array_equal(memory[first : first + count], x + np.arange(4, dtype=np.float32))
+    assert (memory[:first] == 77).all()
+    assert (memory[first + count :] == 77).all()
+    apart = np.full((2 * count, 4), 77, np.float32)
+    library.fours_apart(apart, grid=count)
+    assert (apart[::2] == np.arange(4)).all()
+    assert (apart[1::2] == 77).all()
+
+
+@pytest.mark.usefixtures("_large_from")
 @pytest.mark.parametrize("width", [32, 50, 64, 256])
 @pytest.mark.parametrize("columns", [1, 100, 1000, 4096])
 def test_rows_are_whole_under_loops_barriers_and_partial_simdgroups(
@@ -150,6 +173,8 @@ def test_what_was_stored_past_the_caches_is_there_for_the_next_launch(library) -
         ("twice_uchar", ()),  # 32 of them are half a line
         ("rows", (0,)),  # of sums a threadgroup stores one
         ("through_a_loop", (0,)),
+        ("fours", (0,)),
+        ("fours_apart", ()),
         ("reads_it", ()),
         ("counts", ()),  # another threadgroup may wait for the count
         ("scatters", ()),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.values import Local, Value
 from pymetal.cpu.lanes import LANES
+from pymetal.cpu.vectorise import streaming
 from pymetal.cpu.vectorise.effects import may_read, may_write
 from pymetal.cpu.vectorise.emitter import Emitter, indices
 
@@ -61,6 +62,9 @@ def _store(e: Emitter, group: list[Instruction]) -> None:
     """Neighbours, in the order of their addresses."""
     type_, count = group[0].operands[0].type.text, len(group)
     columns = [e.vector(one.operands[0]) for one in group]
+    if count == 4 and _lie_together(e, group[0].operands[-1], 4 * _SIZE):
+        _store_together(e, type_, columns, group[0])
+        return
     rows: list[str] = []
     for first in range(0, LANES, 8):
         eight = range(first, first + 8)
@@ -78,6 +82,28 @@ def _store(e: Emitter, group: list[Instruction]) -> None:
             ]
     for row, address in zip(rows, _addresses(e, group[0], 0), strict=True):
         e.do(f"store <{count} x {type_}> {row}, ptr {address}, align {_SIZE}")
+
+
+def _lie_together(e: Emitter, pointer: Value, size: int) -> bool:
+    """Whether each lane's `size` bytes lie right behind those of the lane before."""
+    shape = e.shapes.of(pointer)
+    return shape is not None and shape.offsets[1] - shape.offsets[0] == size
+
+
+def _store_together(e: Emitter, type_: str, columns: list[str], first: Instruction) -> None:
+    """Four elements a lane, without gaps: vectors of two lanes' each."""
+    places = _addresses(e, first, 0)[::2]
+    parts: list[tuple[str, str]] = []
+    for start in range(0, LANES, 8):
+        eight = range(start, start + 8)
+        of_eight = [_shuffle(e, type_, LANES, c, "poison", eight) for c in columns]
+        four = _transposed(e, type_, of_eight)
+        for half in (0, 4):
+            picked = [*range(half, half + 4), *range(8 + half, 12 + half)]
+            for a, b in (four[:2], four[2:]):
+                both = _shuffle(e, type_, 8, a, b, picked)
+                parts.append((f"<8 x {type_}> {both}", places[len(parts)]))
+    streaming.store(e, first.operands[-1], parts, 4 * _SIZE * LANES, _SIZE)
 
 
 def _touches_memory(i: Instruction) -> bool:

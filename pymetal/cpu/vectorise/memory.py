@@ -310,7 +310,7 @@ def _store_segments(
         address = base if not run[0] else e.let(f"getelementptr i8, ptr {base}, i64 {run[0]}")
         text = f"<{count} x {type_}>"
         if mask is None:
-            streaming.store(e, pointer, f"{text} {part}", address, count * size, align)
+            streaming.store(e, pointer, [(f"{text} {part}", address)], count * size, align)
         else:
             name = f"llvm.masked.store.v{count}{suffix(type_)}.p0"
             e.helpers.declarations.setdefault(

@@ -12,7 +12,7 @@ Kernels whose threadgroups may tell each other something store as usual (see buf
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pymetal.air.ir.values import Value
 from pymetal.cpu.vectorise.emitter import Emitter
@@ -21,25 +21,30 @@ LINE = 64  # bytes of x86's cache lines
 _NON_TEMPORAL = "!0 = !{i32 1}"
 
 
-def store(e: Emitter, pointer: Value, vector: str, address: str, size: int, align: int) -> None:
-    """Store a vector, given with its type, of `size` bytes to an address in `pointer`'s buffer."""
-    plain = f"store {vector}, ptr {address}, align {align}"
+def store(
+    e: Emitter, pointer: Value, parts: Sequence[tuple[str, str]], size: int, align: int
+) -> None:
+    """Store vectors, each given with its type and its address. They lie one behind another, `size`
+    bytes in all, in `pointer`'s buffer."""
     may = e.full and e.target.non_temporal and size % LINE == 0
     buffer = e.buffers.output(pointer) if may else ""
     if not buffer:
-        e.do(plain)
+        for vector, place in parts:
+            e.do(f"store {vector}, ptr {place}, align {align}")
         return
     e.streams.add(buffer)
     e.helpers.definitions["non-temporal"] = _NON_TEMPORAL
     past, through, onwards = (e.fresh_label(name) for name in ("past", "through", "stored"))
-    bits = e.let(f"ptrtoint ptr {address} to i64")
+    bits = e.let(f"ptrtoint ptr {parts[0][1]} to i64")
     against = e.let(f"and i64 {bits}, %past.{buffer}")
     e.do(f"br i1 {e.let(f'icmp eq i64 {against}, 0')}, label %{past}, label %{through}")
     e.label(past)
-    e.do(f"store {vector}, ptr {address}, align {LINE}, !nontemporal !0")
+    for vector, place in parts:
+        e.do(f"store {vector}, ptr {place}, align {min(LINE, size // len(parts))}, !nontemporal !0")
     e.do(f"br label %{onwards}")
     e.label(through)
-    e.do(plain)
+    for vector, place in parts:
+        e.do(f"store {vector}, ptr {place}, align {align}")
     e.do(f"br label %{onwards}")
     e.label(onwards)
 
