@@ -106,6 +106,15 @@ def test_aliases_of_pointers_and_references_are_arguments():
     ]
 
 
+def test_a_struct_with_bit_fields_is_bytes():
+    (argument,) = reflect(
+        "struct B { uint a : 3; uint b : 5; ushort c; };"
+        "kernel void k(device B* x [[buffer(0)]]) { x[0].a = x[0].b; }",
+        "k",
+    ).arguments
+    assert (argument.type_name, argument.size_bytes, argument.fields) == ("B", 4, ())
+
+
 def test_members_may_be_arrays_of_vectors():
     function = reflect(
         "struct S { float3 lights[4]; float2 grid[2][3]; half3x4 m[3]; };"

@@ -86,6 +86,22 @@ def test_a_name_may_be_a_type_in_one_template_and_a_function_in_another(device: 
     assert x.tolist() == [1021201, 1021204, 1021209]
 
 
+def test_visible_functions_are_called_as_others(device: Any) -> None:
+    only_on_the_software_device(device)
+    text = """#include <metal_stdlib>
+    [[visible]] float half_of(float x) { return x / 2; }
+    [[visible]] float twice(float x);
+    kernel void k(device float* x [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+        float (*chosen)(float) = i % 2 == 0 ? half_of : twice;
+        x[i] = chosen(x[i]) + half_of(2);
+    }
+    float twice(float x) { return 2 * x; }
+    """
+    x = np.float32([4, 4])
+    pymetal.compile(text, device=device).k(x, grid=2)
+    assert x.tolist() == [3, 9]
+
+
 def test_a_call_through_a_null_pointer_is_a_fault(library: Any) -> None:
     with pytest.raises(pymetal.KernelFault, match="points to no function"):
         library.wild(np.zeros(4, np.float32), grid=4)

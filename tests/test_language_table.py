@@ -90,7 +90,6 @@ def test_an_error_says_what_a_kernel_can_do_instead(device):
     [
         ("vertex float4 f() { return 0; }", "vertex functions"),
         ("fragment float4 f() { return 0; }", "fragment functions"),
-        ("[[visible]] float f(float x) { return x; }", "visible functions"),
         ("[[object]] void f() {}", "mesh shaders"),
         ("[[mesh]] void f() {}", "mesh shaders"),
     ],

@@ -33,7 +33,6 @@ MOST_DIAGNOSTICS = 100
 _INSTEAD = {
     "textures": "pass the elements in a buffer, as in 'device const float4*'",
     "samplers": "pass the elements in a buffer and interpolate in the kernel",
-    "visible functions": "call functions of the same source, or pointers to them",
     "visible function tables": "keep pointers to functions of the same source in an array",
     "imageblocks": "keep what threads share in threadgroup memory",
     "stage_in": "read the elements from a buffer, by the thread's position",

@@ -34,7 +34,6 @@ _HOST = re.compile(
 STAGES = {
     "vertex": "vertex functions",
     "fragment": "fragment functions",
-    "visible": "visible functions",
     "intersection": "ray tracing",
     "object": "mesh shaders",
     "mesh": "mesh shaders",

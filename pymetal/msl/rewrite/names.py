@@ -103,6 +103,8 @@ class Names:
         for inner in declaration.inner:
             if inner.kind == "other":
                 members += _members(tokens, inner)
+        if any(_has_bit_field(tokens, inner) for inner in declaration.inner):
+            members = []  # which have no offsets
         if name not in self.structs:
             self.structs[name] = tuple(members)
 
@@ -140,6 +142,12 @@ def declared_name(tokens: Tokens, first: int, last: int) -> str:
         else:
             break
     return ""
+
+
+def _has_bit_field(tokens: Tokens, declaration: Declaration) -> bool:
+    """`unsigned a : 3;`"""
+    words = tokens.text[declaration.start : declaration.end]
+    return declaration.kind == "other" and ":" in words and "?" not in words
 
 
 def _members(tokens: Tokens, declaration: Declaration) -> list[Member]:
