@@ -137,17 +137,19 @@ def test_variables_may_be_vectors_computed_from_function_constants(device: str) 
     constant uint width = is_function_constant_defined(given) ? given : 5u;
     constant uint3 size = uint3(width, 2u, width + 1);
     constant float4 scale = float4(float2(size.xz), float2(0.5));
+    constant int shifted = int(scale.x * 2.0f) << 1;
     struct Tile { uint3 size; float4 scale; };
     kernel void k(device float* out [[buffer(0)]]) {
       out[0] = size.x * 100 + size.y * 10 + size.z;
-      out[1] = scale.x + scale.y * scale.z;
+      out[1] = scale.x + scale.y * scale.z + shifted;
     }
     """
     library = pymetal.compile(source, device=device)
-    for constants, expected in (({"given": 3}, [324, 5]), (None, [526, 8])):
+    for constants, expected in (({"given": 3}, [324, 17]), (None, [526, 28])):
         kernel = library.kernel("k", constants=constants)
-        got = kernel(pymetal.output(2), grid=1, threadgroup=1)
-        np.testing.assert_array_equal(got, np.float32(expected))
+        for check in (False, True) if device == "cpu" else (False,):
+            got = kernel(pymetal.output(2), grid=1, threadgroup=1, check=check)
+            np.testing.assert_array_equal(got, np.float32(expected))
 
 
 def test_constants_computed_from_others_choose_between_arguments_of_one_index(
@@ -271,8 +273,9 @@ def test_inputs_may_be_variables_at_program_scope(device: str) -> None:
     kernel = pymetal.compile(source, device=device)["k_uint"]
     place = np.arange(8) % 4
     expected = (np.arange(8) // 4 * 4 + 3 - place) + place * 110 + 8000
-    got = kernel(pymetal.output(8), grid=8, threadgroup=4)
-    np.testing.assert_array_equal(got, expected)
+    for check in (False, True) if device == "cpu" else (False,):
+        got = kernel(pymetal.output(8), grid=8, threadgroup=4, check=check)
+        np.testing.assert_array_equal(got, expected)
 
 
 def test_what_program_scope_inputs_cannot_be_is_said(device: str) -> None:

@@ -93,7 +93,7 @@ def canonical(
     text = _set_constants(text, module, function, values or {})
     text = flatten(text, relax_alignment=instrument is None)
     if instrument is not None:
-        text = instrument.arithmetic(text)
+        text = initialisers.apart(text, instrument.arithmetic)
     text = define_intrinsics(define_arithmetic(text))
     text, parameters = wrap(text, function, types, switches)
     text = globals.made_local(_inline(text, function), NAME)

@@ -7,6 +7,7 @@ evaluate it, if it finds plain stores of whole variables. Here that code is brou
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -17,7 +18,7 @@ _CODE = re.compile(
 # clang stores a vector of three lanes as four, of which the variable has three.
 _STORE = re.compile(
     r"^  (?P<wide>%[-\w.$]+) = shufflevector (?P<type><3 x \w+>) (?P<value>%[-\w.$]+), <3 x \w+> "
-    r"\w+, <4 x i32> <[^>\n]*>\n  store <4 x \w+> (?P=wide), ptr (?P<to>@[^,\n]+)",
+    r"\w+, <4 x i32> <[^>\n]*>[^\n]*\n  store <4 x \w+> (?P=wide), ptr (?P<to>@[^,\n]+)",
     re.M,
 )
 _LOAD = re.compile(
@@ -32,6 +33,13 @@ _LANES = re.compile(r"load <4 x (\w+)>")
 def narrowed(text: str) -> str:
     """The module `text`, its variables' initialisers reading and writing three lanes as three."""
     return _CODE.sub(lambda code: _LOAD.sub(_load, _STORE.sub(_store, code.group())), text)
+
+
+def apart(text: str, change: Callable[[str], str]) -> str:
+    """`change(text)` without the initialisers, which stay as they are."""
+    kept = _CODE.findall(text)
+    changed = change(_CODE.sub("", text))
+    return changed + "\n" + "\n".join(kept) if kept else changed
 
 
 def _store(match: re.Match[str]) -> str:
