@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -262,8 +263,12 @@ def _library(archive: zipfile.ZipFile, facts: Mapping[str, Any], device: str | D
         return load(_member(archive, "library.metallib", MAX_SOURCE_BYTES), device=device)
     options = facts["options"]
     version = options["language_version"]
+    text = _member(archive, "source.metal", MAX_SOURCE_BYTES).decode("utf-8") + "\n"
+    file = str(facts.get("file", ""))
+    if re.fullmatch(r'[^"\\<>\x00-\x1f]+', file):  # reports name it, not "<source>"
+        text = f'#line 1 "{file}"\n{text}'
     return compile_source(
-        _member(archive, "source.metal", MAX_SOURCE_BYTES).decode("utf-8") + "\n",
+        text,
         macros=dict(options["macros"]),
         math_mode=options["math_mode"],
         language_version=None if version is None else (int(version[0]), int(version[1])),

@@ -185,3 +185,22 @@ def test_the_command_line_saves_and_replays(tmp_path) -> None:
     checked = run("replay", file, "--check")
     assert checked.returncode == 1
     assert "write of element 64 of buffer(0) 'o'" in checked.stderr
+
+
+def test_a_replay_names_the_file_that_the_source_came_from(monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "far.metal").write_text(
+        "kernel void far(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {\n"
+        "    out[i + 1] = 1;\n}\n"
+    )
+    kernel = pymetal.compile(Path("far.metal"), device="cpu").far
+    shown = []
+    with pytest.raises(pymetal.KernelFault) as caught:
+        kernel(np.zeros(64, np.float32), grid=64, check=True, save_on_fault="far.replay")
+    shown.append(caught.value.reports[0])
+    with pytest.raises(pymetal.KernelFault) as caught:
+        pymetal.replay("far.replay")
+    shown.append(caught.value.reports[0])
+    for report in shown:
+        assert (report.file, report.line) == ("far.metal", 2)
+        assert report.source_line == "    out[i + 1] = 1;"

@@ -199,8 +199,8 @@ def test_reports_name_members_of_structs_and_all_elements_of_an_access() -> None
     }
     """
     kernel = pymetal.compile(source, device="cpu").move
+    particles = np.zeros(64, kernel.dtype("p"))
     with pytest.raises(pymetal.KernelFault) as caught:
-        particles = np.zeros(64, kernel.dtype("p"))
         kernel(particles, np.ones(254, np.float16), grid=64, threadgroup=32, check=True)
     texts = [report.message for report in caught.value.reports]
     assert any("of member 'mass' of element" in text for text in texts)

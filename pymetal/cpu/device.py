@@ -308,9 +308,11 @@ class CpuPipeline:
         timeout: float | None,
     ) -> KernelFault:
         """The error of a launch that failed."""
+        error = kernel_fault(self.function.name, fault, bindings, timeout)
+        if fault.kind in ("timeout", "interrupt"):
+            return error  # it is to come at once, and has no line
         from pymetal.cpu.checks.culprit import name_line
 
-        error = kernel_fault(self.function.name, fault, bindings, timeout)
         return name_line(error, self.checked, bindings, threadgroup_memory, grid, threadgroup)
 
     def launch(

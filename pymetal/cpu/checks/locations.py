@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
+from functools import cache
+from pathlib import Path
 
 _FIELD = re.compile(r"(\w+): (\"[^\"]*\"|[^,()]+)")
 _OURS = "pymetal/msl/include"
@@ -53,5 +54,13 @@ class Locations:
         name = file.get("filename", '""').strip('"')
         if name in ("<stdin>", "-", ""):
             return ""
-        path = PurePath(file.get("directory", '""').strip('"')) / name
-        return None if _OURS in path.as_posix() else str(path)
+        path = Path(file.get("directory", '""').strip('"')) / name
+        if _OURS not in path.as_posix():
+            return str(path)
+        # A #line may name a file that is not there; only where it is compiled is known.
+        return None if _exists(path) or Path(name).is_absolute() else name
+
+
+@cache
+def _exists(path: Path) -> bool:
+    return path.exists()
