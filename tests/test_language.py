@@ -312,3 +312,20 @@ def test_an_array_of_one_at_the_end_of_a_buffer_may_go_on(device: str) -> None:
         np.testing.assert_array_equal(got, np.float32([2, 4, 6, 8, 10, 0, 0, 0]))
     with pytest.raises(pymetal.ArgumentError, match="got 4 bytes; one Counted has 8"):
         kernel(pymetal.output(8, np.float32), raw[:4].copy(), raw, grid=8, threadgroup=8)
+
+
+def test_qualifiers_that_mean_nothing_here_may_stand_in_parameters(device: str) -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    kernel void k(volatile coherent(system) device uint* out [[buffer(0)]],
+                  device const uint* restrict in [[buffer(1)]],
+                  coherent(device) device const uint* __restrict more [[buffer(2)]],
+                  uint i [[thread_position_in_grid]]) {
+      device const uint* restrict local = in + i;
+      out[i] = local[0] + more[i];
+    }
+    """
+    x = np.arange(4, dtype=np.uint32)
+    kernel = pymetal.compile(source, device=device)["k"]
+    np.testing.assert_array_equal(kernel(pymetal.output(4), x, x * 10, grid=4), x * 11)

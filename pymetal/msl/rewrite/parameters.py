@@ -133,6 +133,7 @@ def read_parameters(tokens: Tokens, opening: int, problems: list[Problem]) -> li
 def _read(tokens: Tokens, first: int, last: int, problems: list[Problem]) -> Parameter | None:
     attributes = attributes_in(tokens, first, last)
     declared = [i for i in range(first, last) if not _in_attribute(tokens, first, i)]
+    declared = _without_scope(tokens, declared)
     declared = _without_alias(tokens, declared)
     name_at = _name(tokens, declared)
     name = tokens.text[name_at] if name_at != -1 else ""
@@ -223,6 +224,17 @@ def _spaces(tokens: Tokens, declared: list[int], name_at: int) -> list[str]:
             spaces.append("")
     # Behind the last star there is only the name.
     return spaces[:-1] if len(spaces) > 1 else [space for space in spaces if space]
+
+
+def _without_scope(tokens: Tokens, declared: list[int]) -> list[int]:
+    """`coherent(system) device float* p` without the parentheses and what is in them."""
+    scopes = {
+        j
+        for i in declared
+        if tokens.text[i] == "coherent" and tokens.text[i + 1] == "("
+        for j in range(i + 1, tokens.partner[i + 1] + 1)
+    }
+    return [i for i in declared if i not in scopes]
 
 
 def _without_alias(tokens: Tokens, declared: list[int]) -> list[int]:

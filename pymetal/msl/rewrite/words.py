@@ -11,7 +11,7 @@ _BLANK = frozenset(("device", "thread", "threadgroup", "threadgroup_imageblock")
 def rewrite(tokens: Tokens) -> None:
     """Blank address spaces and `[[...]]`; `coherent` qualifies a pointer, and is kept by no CPU."""
     text = tokens.text
-    for i in tokens.find(("[", "constant", "coherent", *_BLANK)):
+    for i in tokens.find(("[", "constant", "coherent", "restrict", *_BLANK)):
         c = text[i]
         if c == "[":
             end = tokens.attribute_end(i)
@@ -23,6 +23,9 @@ def rewrite(tokens: Tokens) -> None:
             tokens.replace(i, " " * len(c))
         elif c == "constant":
             tokens.replace(i, "const   ")
+        elif c == "restrict":
+            if text[i - 1] in ("*", "&"):
+                tokens.replace(i, "__restrict")
         else:
             stop = tokens.partner[i + 1] + 1 if text[i + 1] == "(" else i + 1
             tokens.remove(i, stop)
