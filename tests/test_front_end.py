@@ -316,6 +316,7 @@ def test_macros_and_language_version_reach_the_source():
 @pytest.mark.parametrize(
     ("statement", "since"),
     [
+        ("auto f = [](float v) { return 2 * v; }; x[0] = f(1);", (3, 2)),
         ("bfloat b = 1; (void)b;", (3, 1)),
         ("x[0] = simd_shuffle_and_fill_up(x[0], 0.0f, 1);", (2, 4)),
         ("simdgroup_float8x8 m; (void)m;", (2, 3)),

@@ -19,6 +19,7 @@ _FIRST = (
     (r"os_log(?:_default)?", (3, 2)),
 )
 _SINCE = [(re.compile(pattern), version) for pattern, version in _FIRST]
+_LAMBDAS = (3, 2)
 _OTHER_NAMES = frozenset((".", "->"))
 
 
@@ -33,6 +34,10 @@ def too_new(tokens: Tokens, version: tuple[int, int]) -> tuple[int, str] | None:
         if tokens.kind[i] == "name"
         and tokens.text[i - 1] in ("struct", "class", "using", "void", "typename")
     }
+    is_ = f"this is compiled as Metal {version[0]}.{version[1]}"
+    for i in tokens.find("["):
+        if version < _LAMBDAS and _is_lambda(tokens, i):
+            return i, f"a lambda expression needs Metal {_LAMBDAS[0]}.{_LAMBDAS[1]}; {is_}"
     for i in range(tokens.count):
         word = tokens.text[i]
         if tokens.kind[i] != "name" or word in own or tokens.text[i - 1] in _OTHER_NAMES:
@@ -41,7 +46,12 @@ def too_new(tokens: Tokens, version: tuple[int, int]) -> tuple[int, str] | None:
             if pattern.fullmatch(word):
                 if version < since:
                     needs = f"{since[0]}.{since[1]}"
-                    is_ = f"{version[0]}.{version[1]}"
-                    return i, f"'{word}' needs Metal {needs}; this is compiled as Metal {is_}"
+                    return i, f"'{word}' needs Metal {needs}; {is_}"
                 break
     return None
+
+
+def _is_lambda(tokens: Tokens, i: int) -> bool:
+    """`= [&](int x) {`, `f([] {`."""
+    behind = tokens.text[tokens.partner[i] + 1]
+    return tokens.text[i - 1] in ("=", "(", ",", "return") and behind in ("(", "{")

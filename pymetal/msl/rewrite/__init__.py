@@ -14,6 +14,7 @@ from pymetal.msl.rewrite import (
     apart,
     braces,
     constants,
+    declared,
     duplicates,
     forbidden,
     functions,
@@ -61,9 +62,10 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
         declarations = [d for top in find_declarations(tokens) for d in top.walk()]
     problems: list[Problem] = forbidden.find(tokens)
     functions.check(tokens, declarations, problems)
+    declared.check(tokens, declarations, problems)
     names = Names(tokens, declarations)
     found = kernels.rewrite(tokens, declarations, names, requested, problems)
-    declared = constants.rewrite(tokens, declarations, problems)
+    given = constants.rewrite(tokens, declarations, problems)
     globals.rewrite(tokens, declarations, problems)
     threadgroup.rewrite(tokens, declarations, problems)
     masks.rewrite(tokens, names)
@@ -72,4 +74,4 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     literals.rewrite(tokens)
     words.rewrite(tokens)
     duplicates.rewrite(tokens, declarations)
-    return Program(tokens.render(), tokens, found, declared, problems, set_apart)
+    return Program(tokens.render(), tokens, found, given, problems, set_apart)
