@@ -41,9 +41,12 @@ class Pipeline {
   public:
     Pipeline(nb::object code, const std::string& entry, const std::string& granularity,
              bool suspends, size_t threadgroup_bytes, size_t private_bytes, bool flush_subnormals,
-             std::string name, uint64_t streams)
-        : code_(std::move(code)), threadgroup_bytes_(threadgroup_bytes), name_(std::move(name)) {
+             std::string name, uint64_t streams, nb::object rest)
+        : code_(std::move(code)), rest_(std::move(rest)), threadgroup_bytes_(threadgroup_bytes),
+          name_(std::move(name)) {
         kernel_.entry = reinterpret_cast<Entry>(nb::cast<Code&>(code_).address(entry));
+        if (!rest_.is_none())
+            kernel_.rest = reinterpret_cast<Entry>(nb::cast<Code&>(rest_).address(entry));
         if (granularity == "simdgroup along x" || granularity == "simdgroup along y")
             kernel_.lanes_along = granularity.back() == 'x' ? 0 : 1;
         else if (granularity != "thread" && granularity != "simdgroup")
@@ -222,6 +225,7 @@ class Pipeline {
     }
 
     nb::object code_;
+    nb::object rest_;
     Kernel kernel_;
     size_t threadgroup_bytes_;
     std::string name_;
@@ -239,6 +243,7 @@ nb::dict layout() {
     FIELD(launch, LaunchContext, dispatch_simdgroups_per_threadgroup);
     FIELD(launch, LaunchContext, dispatch_quadgroups_per_threadgroup);
     FIELD(launch, LaunchContext, streamed);
+    FIELD(launch, LaunchContext, rest);
     FIELD(threadgroup, ThreadgroupContext, launch);
     FIELD(threadgroup, ThreadgroupContext, memory);
     FIELD(threadgroup, ThreadgroupContext, threadgroup_position_in_grid);
@@ -391,13 +396,16 @@ void bind_cpu(nb::module_& module) {
     nb::class_<Pipeline>(module, "Pipeline", "A kernel ready to launch on the software device.")
         .def(
             nb::init<nb::object, const std::string&, const std::string&, bool, size_t, size_t, bool,
-                     std::string, uint64_t>(),
+                     std::string, uint64_t, nb::object>(),
             "code"_a, "entry"_a, "granularity"_a, "suspends"_a, "threadgroup_bytes"_a,
             "private_bytes"_a = 0, "flush_subnormals"_a = false, "name"_a = "", "streams"_a = 0,
+            "rest"_a = nb::none(),
             "granularity: what one call of the entry runs, 'thread' or 'simdgroup'. suspends: it "
             "has barriers or cross-lane calls. threadgroup_bytes: of its threadgroup variables. "
             "private_bytes: what a call keeps in arrays on its stack. name: the kernel's, for what "
-            "it logs. streams: a bit for each buffer that it may store to past the caches.")
+            "it logs. streams: a bit for each buffer that it may store to past the caches. rest: "
+            "code with an entry of the same name, for the simdgroups that the first is not made "
+            "for.")
         .def(
             "launch", &Pipeline::launch, "buffers"_a, "threadgroup_arguments"_a, "grid"_a,
             "threadgroup"_a, "timeout"_a = nb::none(), "checks"_a = nb::none(), "schedule"_a = 0,

@@ -9,7 +9,7 @@ import numpy as np
 
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.cpu.engines import compile_kernel
-from pymetal.cpu.lanes import lane_layout
+from pymetal.cpu.variants import Variants
 
 Array = np.ndarray[Any, Any]
 
@@ -26,8 +26,11 @@ def launch(
     by_index = buffers if isinstance(buffers, Mapping) else dict(enumerate(buffers))
     grid = (*grid, *[1] * (3 - len(grid)))
     threadgroup = (*threadgroup, *[1] * (3 - len(threadgroup)))
-    compiled = compile_kernel(function, engine, lane_layout(grid, threadgroup))
-    fault = compiled.load().launch(
+    variants = Variants(lambda layout: compile_kernel(function, engine, layout))
+    pipeline = variants.pipeline(grid, threadgroup)
+    compiled = variants.first
+    assert compiled is not None
+    fault = pipeline.launch(
         [by_index[i].ctypes.data for i in compiled.buffers],
         [(threadgroup_memory or {})[i] for i in compiled.threadgroup_arguments],
         grid,

@@ -55,24 +55,6 @@ def test_a_kernel_beyond_the_budget_runs_on_the_reference_engine(function, monke
         compile_kernel(function, "vectorised")
 
 
-def test_a_kernel_whose_two_copies_are_beyond_it_gets_one(function, monkeypatch) -> None:
-    right = run(compile_kernel(function, "vectorised"))
-    given = []
-    predict = budget.code_generation
-
-    def noted(text: str) -> float:
-        given.append(predict(text))
-        return given[-1]
-
-    monkeypatch.setattr(budget, "code_generation", noted)
-    compile_kernel(function, "vectorised")
-    monkeypatch.setattr(budget, "CODE_GENERATION_SECONDS", 0.75 * given[0])
-    compiled = compile_kernel(function, "auto")
-    assert compiled.engine == "vectorised"
-    assert len(given) == 3
-    assert np.array_equal(run(compiled), right)
-
-
 def test_a_huge_kernel_is_not_even_optimised(function, monkeypatch) -> None:
     right = run(compile_kernel(function, "reference"))
     monkeypatch.setattr(budget, "SECONDS", 0.0)
@@ -109,7 +91,7 @@ def test_code_that_llvm_refuses_is_a_reason_and_no_crash(
 ) -> None:
     with pytest.raises(jit.InvalidCode, match=what):
         jit.compile_ir([text], "entry", kernel="k")
-    monkeypatch.setattr(engines, "vectorise", lambda *_: Vectorised(text, False, None))
+    monkeypatch.setattr(engines, "vectorise", lambda *_: Vectorised(text, False, None, True))
     compiled = compile_kernel(function, "auto")
     assert compiled.engine == "reference"
     assert "LLVM refuses" in compiled.notes[0]

@@ -8,13 +8,13 @@ from functools import cache
 import numpy as np
 from random_kernels import SHAPES, RandomKernel, source
 
-from pymetal import _native
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.air.container import Container
 from pymetal.air.library import Library
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.engines import compile_kernel
-from pymetal.cpu.lanes import LaneLayout, lane_layout
+from pymetal.cpu.lanes import LaneLayout
+from pymetal.cpu.variants import Variants
 from pymetal.msl import compile_source
 from pymetal.source import CompileOptions, Source
 
@@ -63,17 +63,18 @@ class Engine:
     def __init__(self, function: CanonicalFunction, name: str) -> None:
         self.function = function
         self.name = name
-        self.made: dict[LaneLayout | None, tuple[Compiled, _native.Pipeline]] = {}
+        self.variants = Variants(self.compiled)
+
+    def compiled(self, layout: LaneLayout) -> Compiled:
+        compiled = compile_kernel(self.function, self.name, layout)
+        assert compiled.engine == self.name
+        return compiled
 
     def __call__(self, *arrays: np.ndarray, grid: Size, threadgroup: Size) -> None:
         size, group = (tuple(s) + (1,) * (3 - len(s)) for s in (grid, threadgroup))
-        layout = lane_layout(size, group) if self.name == "vectorised" else None
-        if layout not in self.made:
-            compiled = compile_kernel(self.function, self.name, layout)
-            assert compiled.engine == self.name
-            self.made[layout] = compiled, compiled.load()
-        compiled, pipeline = self.made[layout]
-        addresses = [arrays[index].ctypes.data for index in compiled.buffers]
+        pipeline = self.variants.pipeline(size, group)
+        assert self.variants.first is not None
+        addresses = [arrays[index].ctypes.data for index in self.variants.first.buffers]
         assert pipeline.launch(addresses, [], size, group) is None
 
 

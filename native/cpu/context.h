@@ -13,6 +13,9 @@ namespace pymetal::cpu {
 inline constexpr uint32_t kLanes = 32;
 inline constexpr uint32_t kMaxThreads = 1024; // threads per threadgroup
 
+struct ThreadContext;
+using Entry = void (*)(const ThreadContext*);
+
 // The same for a whole launch.
 struct LaunchContext {
     void* const* buffers;                // addresses, in the order the kernel was compiled for
@@ -23,6 +26,7 @@ struct LaunchContext {
     uint32_t dispatch_simdgroups_per_threadgroup;
     uint32_t dispatch_quadgroups_per_threadgroup;
     uint64_t streamed; // a bit for each buffer to which full lines are stored past the caches
+    Entry rest; // for simdgroups that the kernel's entry is not made for: it passes them on
 };
 
 // The same for a threadgroup.
@@ -47,8 +51,6 @@ struct ThreadContext {
     uint32_t quadgroup_index_in_threadgroup;
     uint32_t lanes; // bit per lane of the simdgroup that exists
 };
-
-using Entry = void (*)(const ThreadContext*);
 
 // In the site of a barrier that does not wait for threads that have finished.
 constexpr uint32_t kLooseBarrier = uint32_t{1} << 31;

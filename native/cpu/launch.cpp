@@ -50,6 +50,7 @@ Launch::Launch(const Kernel& kernel, std::vector<void*> buffers,
     std::copy_n(geometry.threadgroup, 3, asked_);
     if (kernel.lanes_along >= 0)
         arrange(geometry, static_cast<size_t>(kernel.lanes_along));
+    context_.rest = kernel.rest;
     context_.buffers = buffers_.data();
     context_.streamed = kernel.streams;
     context_.threadgroup_offsets = threadgroup_offsets_.data();

@@ -25,6 +25,7 @@ enum class Granularity : uint8_t { thread, simdgroup }; // what one call of an e
 // A compiled kernel, as the runtime sees it.
 struct Kernel {
     Entry entry = nullptr;
+    Entry rest = nullptr; // see LaunchContext
     Granularity granularity = Granularity::thread;
     // The axis along which a simdgroup's lanes lie, for code that does not see its threadgroup: the
     // launch then picks threadgroups of its own. -1: as the caller asked.

@@ -23,6 +23,8 @@ class Compiled:
 
     granularity            what one call of `entry` runs: "thread", "simdgroup", or
                            "simdgroup along x" (or y): see `LaneLayout.axis`
+    full                   it is for simdgroups with all lanes where the layout says; `load` takes
+                           code for the others
     suspends               whether calls may have to wait for each other
     private_bytes          what a call keeps in arrays on its stack
     threadgroup_bytes      size of the kernel's threadgroup variables
@@ -36,6 +38,7 @@ class Compiled:
     engine: str
     entry: str
     granularity: str
+    full: bool
     suspends: bool
     flush_denormals: bool
     private_bytes: int
@@ -63,31 +66,34 @@ class Compiled:
             facts[name] = tuple(facts[name])
         return cls(code=data[end:], function=function, **facts)
 
-    def load(self) -> _native.Pipeline:
-        """Make the code executable.
+    def load(self, rest: Compiled | None = None) -> _native.Pipeline:
+        """Make the code executable, with that for simdgroups which it is not for.
 
         Raises
         ------
         UnsupportedError
             LLVM made calls of it that the runtime lacks.
         """
-        try:
-            code = _native.Code(self.code)
-        except ValueError as error:
-            raise UnsupportedError(
-                f"{self.function.name}: {error}", feature="code generation"
-            ) from error
         return _native.Pipeline(
-            code,
+            self._linked(),
             self.entry,
             self.granularity,
             self.suspends,
             self.threadgroup_bytes,
-            self.private_bytes,
+            max(self.private_bytes, rest.private_bytes if rest else 0),
             self.flush_denormals,
             self.function.name,
             sum(1 << buffer for buffer in self.streams),
+            rest._linked() if rest else None,
         )
+
+    def _linked(self) -> _native.Code:
+        try:
+            return _native.Code(self.code)
+        except ValueError as error:
+            raise UnsupportedError(
+                f"{self.function.name}: {error}", feature="code generation"
+            ) from error
 
 
 def function_to_bytes(function: Function) -> bytes:

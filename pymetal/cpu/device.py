@@ -24,7 +24,8 @@ from pymetal.cache import cpu_fingerprint, digest, fetch, package_fingerprint
 from pymetal.cpu import guard
 from pymetal.cpu.compiled import Compiled, function_from_bytes, function_to_bytes
 from pymetal.cpu.faults import kernel_fault
-from pymetal.cpu.lanes import LANES, LaneLayout, lane_layout
+from pymetal.cpu.lanes import LaneLayout
+from pymetal.cpu.variants import Variants
 from pymetal.devices import Binding, Limits, Report, Size
 from pymetal.errors import (
     CompileError,
@@ -260,35 +261,23 @@ class CpuPipeline:
         `checked` the kernel with checks, `scheduled` with its threads in several orders."""
         self._make_checked = cache(checked)
         self.scheduled = cache(scheduled)
-        layout = LaneLayout()
-        code, from_cache = compiled(layout)
-        self._along = {"simdgroup along x": 0, "simdgroup along y": 1}.get(code.granularity)
+        from_cache = []
+
+        def code_for(layout: LaneLayout) -> Compiled:
+            code, cached = compiled(layout)
+            from_cache.append(cached)
+            return code
+
+        self._variants = Variants(code_for)
+        code = self._variants.code(LaneLayout())
         self.function = code.function
-        self.report = Report(code.engine, from_cache=from_cache, notes=list(code.notes))
+        self.report = Report(code.engine, from_cache=from_cache[0], notes=self._variants.notes)
         self.static_threadgroup_memory_bytes = code.threadgroup_bytes
         self.max_total_threads_per_threadgroup = min(
             MAX_THREADS, code.function.max_total_threads_per_threadgroup or MAX_THREADS
         )
         self._buffers = code.buffers
         self._threadgroup_arguments = code.threadgroup_arguments
-        self._compiled = compiled
-        self._native = {layout: code.load()}
-
-    def _for(self, grid: Size, threadgroup: Size) -> _native.Pipeline:
-        """The code for launches of a geometry, compiled when the first one comes."""
-        if self.report.engine == "reference":
-            return self._native[LaneLayout()]  # one code for all
-        if self._along is not None:
-            # The engine chose an axis for the lanes; a grid too narrow for it takes the other.
-            narrow = grid[self._along] < min(LANES // 2, grid[1 - self._along])
-            layout = LaneLayout(axis=1 - self._along) if narrow else LaneLayout()
-        else:
-            layout = lane_layout(grid, threadgroup)
-        if layout not in self._native:
-            code, _ = self._compiled(layout)
-            self.report.notes += [n for n in code.notes if n not in self.report.notes]
-            self._native[layout] = code.load()
-        return self._native[layout]
 
     def checked(self, nan: bool = False) -> CheckedPipeline:
         """The kernel with checks; `nan`: also for values that are not finite."""
@@ -296,7 +285,7 @@ class CpuPipeline:
 
     def route(self, grid: Size, threadgroup: Size) -> tuple[_native.Pipeline, tuple[int, ...]]:
         """What launches that geometry, and the buffer indices in the order that it reads them."""
-        return self._for(grid, threadgroup), self._buffers
+        return self._variants.pipeline(grid, threadgroup), self._buffers
 
     def fault(
         self,
@@ -324,7 +313,7 @@ class CpuPipeline:
         timeout: float | None = None,
     ) -> None:
         arrays = {binding.argument.index: binding.array for binding in bindings}
-        fault = self._for(grid, threadgroup).launch(
+        fault = self._variants.pipeline(grid, threadgroup).launch(
             [arrays[index].__array_interface__["data"][0] for index in self._buffers],
             [threadgroup_memory[index] for index in self._threadgroup_arguments],
             grid,

@@ -22,7 +22,7 @@ _MISTAKES = (AssertionError, IndexError, KeyError, RecursionError, StopIteration
 def compile_kernel(
     canonical: CanonicalFunction, engine: str, layout: LaneLayout | None = None
 ) -> Compiled:
-    """The kernel for launches of a layout.
+    """The kernel for launches of a layout; `Compiled.full` says for which of their simdgroups.
 
     `engine` is "reference", "vectorised", or "auto" for the best. Raises UnsupportedError.
     """
@@ -70,15 +70,13 @@ def _by_reference(canonical: CanonicalFunction) -> Compiled:
         granularity="thread",
         suspends=lowered.suspends,
     )
+    compiled.load()  # LLVM may have made calls that the runtime lacks
     return replace(compiled, notes=(note,)) if note else compiled
 
 
 def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
     try:
-        try:
-            lowered, native = _vector_code(canonical, layout, one_copy=False)
-        except jit.TooSlow:
-            lowered, native = _vector_code(canonical, layout, one_copy=True)
+        lowered, native = _vector_code(canonical, layout)
     except (jit.TooSlow, jit.InvalidCode) as error:
         raise NotVectorised(str(error)) from error
     compiled = _compiled(
@@ -87,17 +85,16 @@ def _vectorised(canonical: CanonicalFunction, layout: LaneLayout) -> Compiled:
         engine="vectorised",
         entry=lowered.entry,
         granularity=_GRANULARITY[lowered.axis],
+        full=lowered.full,
         suspends=lowered.suspends,
         streams=lowered.streams,
     )
-    compiled.load()  # LLVM may have made calls that the runtime lacks
+    compiled.load()
     return compiled
 
 
-def _vector_code(
-    canonical: CanonicalFunction, layout: LaneLayout, one_copy: bool
-) -> tuple[Vectorised, NativeCode]:
-    lowered = vectorise(canonical, layout, one_copy)
+def _vector_code(canonical: CanonicalFunction, layout: LaneLayout) -> tuple[Vectorised, NativeCode]:
+    lowered = vectorise(canonical, layout)
     return lowered, jit.compile_ir([lowered.ir], lowered.entry, kernel=canonical.function.name)
 
 
@@ -113,6 +110,7 @@ def _compiled(
     entry: str,
     granularity: str,
     suspends: bool,
+    full: bool = False,
     streams: tuple[int, ...] = (),
 ) -> Compiled:
     def indices(role: str) -> tuple[int, ...]:
@@ -132,6 +130,7 @@ def _compiled(
         engine=engine,
         entry=entry,
         granularity=granularity,
+        full=full,
         suspends=suspends,
         flush_denormals=canonical.flush_denormals,
         threadgroup_bytes=canonical.threadgroup_bytes,

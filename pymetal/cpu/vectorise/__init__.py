@@ -38,29 +38,26 @@ from pymetal.cpu.vectorise.walk import Walker
 # vector code.
 _MAX_INSTRUCTIONS = 12_000
 _MAX_LINES = 15_000
-_MAX_LINES_OF_BOTH = 8_000  # beyond, one copy does for full simdgroups, too
 
 
 @dataclass(frozen=True)
 class Vectorised:
-    """IR whose `entry` runs one simdgroup. `suspends`: simdgroups wait for each other. `axis`: the
-    kernel does not see its threadgroups; lanes lie along this axis in those that the launch picks.
-    `streams`: which of the launch's buffers may be stored to past the caches.
+    """IR whose `entry` runs one simdgroup: any, or a `full` one. `suspends`: simdgroups wait for
+    each other. `axis`: the kernel does not see its threadgroups; lanes lie along this axis in those
+    that the launch picks. `streams`: which of the launch's buffers may be stored to past the
+    caches.
     """
 
     ir: str
     suspends: bool
     axis: int | None
+    full: bool
     streams: tuple[int, ...] = ()
     entry: str = "entry"
 
 
-def vectorise(
-    canonical: CanonicalFunction, layout: LaneLayout | None = None, one_copy: bool = False
-) -> Vectorised:
-    """The kernel for threadgroups whose lanes lie as `layout` says.
-
-    With `one_copy`, full simdgroups run the code of partial ones where they can.
+def vectorise(canonical: CanonicalFunction, layout: LaneLayout) -> Vectorised:
+    """The kernel for simdgroups whose lanes lie as `layout` says.
 
     Raises
     ------
@@ -70,24 +67,13 @@ def vectorise(
     kernel = _Kernel(canonical)
     layout = geometry.choose(kernel.function, kernel.graph, canonical, layout, kernel.shapes)
     helpers = Helpers()
-    masked = parameter_shapes(canonical, layout if layout.regular else None)
-    shapes = kernel.shapes(masked)
-    text, _ = kernel.copy("masked", shapes, masked, helpers)
-    copies = [text]
-    lines = _weight(text)
+    parameters = parameter_shapes(canonical, layout if layout.regular or layout.full else None)
+    copy, streams = kernel.copy(layout.full, parameters, helpers)
+    lines = _weight(copy)
     if lines > _MAX_LINES:
         raise NotVectorised(f"{lines} lines of vector code, more than {_MAX_LINES}")
-    full: dict[str, Shape | None] | None = None
-    streams: tuple[int, ...] = ()
-    short = lines <= _MAX_LINES_OF_BOTH and not one_copy
-    if layout.width and (short or not layout.regular):
-        full = parameter_shapes(canonical, layout)
-        if masked != full:
-            shapes = kernel.shapes(full)
-        text, streams = kernel.copy("full", shapes, full, helpers)
-        copies.append(text)
-    entry = Entry(canonical, layout).text(full, masked, streams)
-    defined = [*copies, *helpers.definitions.values(), entry]
+    entry = Entry(canonical, layout).text(parameters, streams)
+    defined = [copy, *helpers.definitions.values(), entry]
     helpers.declarations.setdefault(
         "llvm.cttz.i32", "declare i32 @llvm.cttz.i32(i32, i1) nounwind willreturn memory(none)"
     )
@@ -96,6 +82,7 @@ def vectorise(
         "\n".join([globals_, *helpers.declarations.values(), *defined]),
         kernel.suspends,
         layout.axis,
+        layout.full,
         streams,
     )
 
@@ -139,10 +126,11 @@ class _Kernel:
         )
 
     def copy(
-        self, name: str, shapes: Shapes, parameters: dict[str, Shape | None], helpers: Helpers
+        self, full: bool, parameters: dict[str, Shape | None], helpers: Helpers
     ) -> tuple[str, tuple[int, ...]]:
-        """One copy's text, and the buffers that it may store to past the caches."""
-        full = name == "full"
+        """The text of the function that runs a simdgroup, without masks if it is full, and the
+        buffers that it may store to past the caches."""
+        shapes = self.shapes(parameters)
         emitter = Emitter(
             self.function,
             shapes,
@@ -157,7 +145,7 @@ class _Kernel:
         mask = "" if full else f"<{LANES} x i1> %mask, "
         streams = sorted(emitter.streams)
         listed = parameter_list(self.canonical, parameters) + streaming.parameters(streams)
-        head = f"define internal void @{name}({mask}{listed})"
+        head = f"define internal void @kernel({mask}{listed})"
         body = "\n".join([*emitter.head, *emitter.lines])
         text = f'{head} nounwind "no-builtins" {{\n{body}\n}}\n'
         return text, tuple(self.buffers.outputs[buffer] for buffer in streams)

@@ -1,7 +1,7 @@
-"""The entry: reads the simdgroup's context and picks the copy of the kernel that fits its lanes.
+"""The entry: reads the simdgroup's context and calls the kernel with it.
 
-full     all 32 lanes exist and lie as the code was compiled for: no masks
-masked   any other simdgroup
+Code for full simdgroups expects that all 32 lanes exist and lie as it was compiled for. Its entry
+passes any other simdgroup on to the launch's code for those, which has a mask.
 """
 
 from __future__ import annotations
@@ -117,28 +117,25 @@ class Entry:
         address = self.out.let(f"getelementptr i8, ptr {self.bases[struct]}, i64 {offset}")
         return self.out.let(f"load {type_}, ptr {address}, align {4 if type_ == 'i32' else 8}")
 
-    def text(
-        self,
-        full: dict[str, Shape | None] | None,
-        masked: dict[str, Shape | None],
-        streams: Sequence[int] = (),
-    ) -> str:
-        """`full`, `masked`: the parameter shapes of the copies; no full copy if None. `streams`:
-        which buffers' stores the full one may send past the caches."""
+    def text(self, parameters: dict[str, Shape | None], streams: Sequence[int] = ()) -> str:
+        """`parameters`: the kernel's shapes. `streams`: which buffers' stores it may send past the
+        caches."""
         out = self.out
         lanes = self.read("lanes", "i32")
-        values = self._values()
-        if full is not None:
+        mask = ""
+        if self.layout.full:
             whole = out.let(f"icmp eq i32 {lanes}, -1")
             fits = out.let(f"and i1 {whole}, {self._fits()}")
-            out.do(f"br i1 {fits}, label %full, label %masked")
-            out.lines.append("full:")
-            out.do(f"call void @full({self._arguments(full, values)}{self._past(streams)})")
+            rest = self.read("rest", "ptr")
+            out.do(f"br i1 {fits}, label %full, label %others")
+            out.lines.append("others:")
+            out.do(f"tail call void {rest}(ptr %thread)")
             out.do("ret void")
-            out.lines.append("masked:")
-        mask = out.let(f"bitcast i32 {lanes} to <{LANES} x i1>")
-        arguments = self._arguments(masked, values)
-        out.do(f"call void @masked(<{LANES} x i1> {mask}, {arguments})")
+            out.lines.append("full:")
+        else:
+            mask = f"<{LANES} x i1> {out.let(f'bitcast i32 {lanes} to <{LANES} x i1>')}, "
+        arguments = self._arguments(parameters, self._values())
+        out.do(f"call void @kernel({mask}{arguments}{self._past(streams)})")
         out.do("ret void")
         return "define void @entry(ptr %thread) nounwind {\n" + "\n".join(out.lines) + "\n}\n"
 

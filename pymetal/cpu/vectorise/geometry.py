@@ -9,6 +9,7 @@ whose x walks down a column runs as fast as one whose x walks along a row.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.air.ir import Function
@@ -27,23 +28,23 @@ def choose(
     function: Function,
     graph: Graph,
     canonical: CanonicalFunction,
-    layout: LaneLayout | None,
+    layout: LaneLayout,
     solve: Callable[[dict[str, Shape | None]], Shapes],
 ) -> LaneLayout:
     """The layout to compile for; with an axis if the kernel does not see its threadgroup."""
-    layout = layout or LaneLayout()
     used = {o.name for i in function.instructions for o in i.operands if isinstance(o, Local)}
     if not _is_independent(function, canonical, used):
-        return LaneLayout(layout.width, layout.regular)
+        return replace(layout, axis=None)
+    full = layout.full
     if layout.axis is not None:
-        return LaneLayout(axis=layout.axis)
+        return LaneLayout(axis=layout.axis, full=full)
     positions = [p.name for p in canonical.parameters if p.role == IN_GRID]
     if not any(f"{name}.1" in used for name in positions):
-        return LaneLayout(axis=0)
+        return LaneLayout(axis=0, full=full)
     costs = [
         _cost(solve(parameter_shapes(canonical, LaneLayout(axis=axis))), graph) for axis in (0, 1)
     ]
-    return LaneLayout(axis=0 if costs[0] <= costs[1] else 1)
+    return LaneLayout(axis=0 if costs[0] <= costs[1] else 1, full=full)
 
 
 def _is_independent(function: Function, canonical: CanonicalFunction, used: set[str]) -> bool:
