@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pymetal.air.ir import Instruction
 from pymetal.air.ir.values import Local, Value
-from pymetal.cpu.vectorise import memory
+from pymetal.cpu.vectorise import gathers
 from pymetal.cpu.vectorise.emitter import Emitter, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -74,7 +74,7 @@ def _is_used(e: Emitter, i: Instruction) -> bool:
 def _together(e: Emitter, i: Instruction, type_: str) -> None:
     """Without a mask and without results: one lane after another, plainly."""
     values = e.vector(i.operands[1])
-    for lane, address in enumerate(memory.lane_addresses(e, i.operands[0])):
+    for lane, address in enumerate(gathers.lane_addresses(e, i.operands[0])):
         value = e.let(f"extractelement {wide(type_)} {values}, i64 {lane}")
         old = e.let(f"load {type_}, ptr {address}")
         e.do(f"store {type_} {e.let(f'{i.predicate} {type_} {old}, {value}')}, ptr {address}")

@@ -14,7 +14,7 @@ from pymetal.cpu.intrinsics import CrossLane
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import mathematics
 from pymetal.cpu.vectorise.emitter import ALL, MASK, Emitter, indices, numbers, wide
-from pymetal.cpu.vectorise.memory import gather
+from pymetal.cpu.vectorise.gathers import load_at
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _INTEGER_OPCODES = {
@@ -349,7 +349,7 @@ def _pick(e: Emitter, value: Value, source: str) -> str:
     e.do(f"store {wide(type_)} {vector}, ptr {memory}")
     bounded = e.let(f"and {wide('i32')} {source}, splat (i32 {LANES - 1})")
     addresses = e.let(f"getelementptr {type_}, ptr {memory}, {wide('i32')} {bounded}")
-    picked = gather(e, addresses, type_, 1)
+    picked = load_at(e, addresses, type_, 1)
     if value.type.text == "i1":
         return e.let(f"trunc {wide('i8')} {picked} to {MASK}")
     return picked

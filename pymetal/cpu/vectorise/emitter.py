@@ -44,6 +44,11 @@ def indices(values: Sequence[int]) -> str:
     return f"<{len(values)} x i32> <{inner}>"
 
 
+def as_integers(type_: str) -> str:
+    """bfloat or a vector of it as integers: LLVM takes such vectors apart element by element."""
+    return type_.replace("bfloat", "i16")
+
+
 @dataclass
 class Helpers:
     """Internal functions and declarations that the copies of a kernel share."""
@@ -90,6 +95,7 @@ class Emitter:
         self._slots: dict[str, str] = {}
         self._masks: dict[str, str] = {}
         self._count = 0
+        self._dummy = ""
         self.crossing = _crossing(function, shapes)
         self.in_place = read_in_place(function)
         slots = shapes.matrices - self.in_place
@@ -126,6 +132,12 @@ class Emitter:
         name = f"%s{self._count}"
         self.head.append(f"  {name} = alloca {type_}, align 64")
         return name
+
+    def dummy(self) -> str:
+        """Memory of any scalar's size that nobody looks at."""
+        if not self._dummy:
+            self._dummy = self.stack("i64")
+        return self._dummy
 
     def site(self, i: Instruction) -> int:
         """The number of a place where lanes act together."""
@@ -266,9 +278,17 @@ class Emitter:
 
     def as_integers(self, type_: str, vector: str) -> tuple[str, str]:
         """A vector of bfloat as one of i16, which LLVM does not take apart; others as they are."""
-        if type_ != wide("bfloat"):
+        integers = as_integers(type_)
+        if integers == type_:
             return type_, vector
-        return wide("i16"), self.let(f"bitcast {type_} {vector} to {wide('i16')}")
+        return integers, self.let(f"bitcast {type_} {vector} to {integers}")
+
+    def as_type(self, type_: str, vector: str) -> str:
+        """Back from `as_integers`."""
+        integers = as_integers(type_)
+        if integers == type_:
+            return vector
+        return self.let(f"bitcast {integers} {vector} to {type_}")
 
     def keep(self, type_: str, value: str, slot: str) -> None:
         """Store a value in a stack slot."""
@@ -277,10 +297,7 @@ class Emitter:
 
     def take(self, type_: str, slot: str) -> str:
         """Load a value from a stack slot."""
-        if type_ != wide("bfloat"):
-            return self.let(f"load {type_}, ptr {slot}")
-        whole = self.let(f"load {wide('i16')}, ptr {slot}")
-        return self.let(f"bitcast {wide('i16')} {whole} to {type_}")
+        return self.as_type(type_, self.let(f"load {as_integers(type_)}, ptr {slot}"))
 
     def define(self, i: Instruction, text: str) -> None:
         """`text` is the result of `i`: a scalar for a pattern, else a vector."""
@@ -297,7 +314,7 @@ class Emitter:
         if key not in self._slots:
             type_ = self.definitions[name].type
             stored = self.stored_type(name, type_)
-            self._slots[key] = self.stack(stored.replace("x bfloat", "x i16"))
+            self._slots[key] = self.stack(as_integers(stored))
         return self._slots[key]
 
     def shares_slot(self, matrix: str, slot: str) -> bool:

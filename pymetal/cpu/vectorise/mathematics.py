@@ -8,7 +8,7 @@ from pymetal.air.ir import Instruction
 from pymetal.cpu.intrinsics import Mathematics
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import elementary
-from pymetal.cpu.vectorise.emitter import Emitter, wide
+from pymetal.cpu.vectorise.emitter import Emitter, as_integers, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 NARROW = ("half", "bfloat")
@@ -38,10 +38,11 @@ def shorten(e: Emitter, vector: str, type_: str) -> str:
         return e.let(f"fptrunc {floats} {vector} to {text}")
     # A function: inline, kernels in bfloat would be mostly this, and take long to compile.
     e.helpers.definitions["shorten.bfloat"] = _SHORTEN_BFLOAT
-    return e.let(f"call {text} @shorten.bfloat({floats} {vector})")
+    short = e.let(f"call {as_integers(text)} @shorten.bfloat({floats} {vector})")
+    return e.as_type(text, short)
 
 
-_SHORTEN_BFLOAT = f"""define internal <{LANES} x bfloat> @shorten.bfloat(<{LANES} x float> %x) \
+_SHORTEN_BFLOAT = f"""define internal <{LANES} x i16> @shorten.bfloat(<{LANES} x float> %x) \
 noinline nounwind memory(none) {{
   %bits = bitcast <{LANES} x float> %x to <{LANES} x i32>
   %upper = lshr <{LANES} x i32> %bits, splat (i32 16)
@@ -53,8 +54,7 @@ noinline nounwind memory(none) {{
   %chosen = select <{LANES} x i1> %nan, <{LANES} x i32> %quiet, <{LANES} x i32> %rounded
   %high = lshr <{LANES} x i32> %chosen, splat (i32 16)
   %short = trunc <{LANES} x i32> %high to <{LANES} x i16>
-  %result = bitcast <{LANES} x i16> %short to <{LANES} x bfloat>
-  ret <{LANES} x bfloat> %result
+  ret <{LANES} x i16> %short
 }}
 """
 
@@ -90,7 +90,7 @@ def narrow(e: Emitter, i: Instruction) -> str:
         integers, a = e.as_integers(type_, e.vector(both[0]))
         b = e.as_integers(type_, e.vector(both[1]))[1]
         chosen = e.let(f"select {wide('i1')} {e.vector(condition)}, {integers} {a}, {integers} {b}")
-        return e.let(f"bitcast {integers} {chosen} to {type_}")
+        return e.as_type(type_, chosen)
     if i.opcode in ("select", "freeze", "bitcast"):
         return e.vector_of(i)
     operands = [

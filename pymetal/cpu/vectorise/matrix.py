@@ -13,7 +13,7 @@ from pymetal.air.ir.values import Constant, Local, Value, as_integer
 from pymetal.cpu.intrinsics import Matrix
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import products
-from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices
+from pymetal.cpu.vectorise.emitter import MASK, Emitter, as_integers, indices
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 
@@ -122,9 +122,11 @@ def _load(e: Emitter, i: Instruction, type_: str) -> None:
         return
     rows, flipped = _rows(e, i, i.operands, type_)
     align = 4 if type_ == "float" else 2
+    element, type_ = type_, as_integers(type_)
     parts = [e.let(f"load <8 x {type_}>, ptr {row}, align {align}") for row in rows]
     if flipped:
-        e.define(i, _transposed(e, _join(e, parts, type_), type_))
+        whole = _transposed(e, _join(e, parts, type_), type_)
+        e.define(i, e.as_type(f"<64 x {element}>", whole))
         return
     slot = e.slot(i.name)
     for k, row in enumerate(parts):
@@ -134,7 +136,8 @@ def _load(e: Emitter, i: Instruction, type_: str) -> None:
 
 def _store(e: Emitter, i: Instruction, type_: str) -> None:
     rows, flipped = _rows(e, i, i.operands[1:], type_)
-    whole = operand(e, i.operands[0])
+    _, whole = e.as_integers(f"<64 x {type_}>", operand(e, i.operands[0]))
+    type_ = as_integers(type_)
     if flipped:
         whole = _transposed(e, whole, type_)
     align = 4 if type_ == "float" else 2

@@ -1,17 +1,18 @@
 """Loads and stores: by the shape of the address one scalar, vectors, or lane by lane.
 
 Lanes that are not active must touch nothing. Where the processor has no masked access of an
-element's size, their addresses are replaced by a dummy's on the stack, which costs no branches.
+element's size, access is lane by lane (gathers), and their addresses are replaced by a dummy's on
+the stack, which costs no branches.
 """
 
 from __future__ import annotations
 
 from pymetal.air.ir import Instruction
-from pymetal.air.ir.types import I1, I32, FloatType, IntegerType, Type
-from pymetal.air.ir.values import Local, Value
+from pymetal.air.ir.types import I1, FloatType, IntegerType, Type
+from pymetal.air.ir.values import Value
 from pymetal.cpu.lanes import LANES
-from pymetal.cpu.vectorise import interleaved, prefetch, streaming
-from pymetal.cpu.vectorise.emitter import MASK, Emitter, indices, wide
+from pymetal.cpu.vectorise import gathers, interleaved, prefetch, streaming
+from pymetal.cpu.vectorise.emitter import MASK, Emitter, as_integers, indices, wide
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _SEGMENTS = 8  # more vector loads than this are no better than lane by lane
@@ -53,13 +54,14 @@ def load(e: Emitter, i: Instruction) -> None:
     if shape is not None:
         segments = _segments(shape.offsets, size)
         if len(segments) <= _SEGMENTS and (e.mask is None or _masked(e, size)):
-            result = _load_segments(e, pointer, type_, size, align, segments)
+            result = _load_segments(e, pointer, as_integers(type_), size, align, segments)
             if result:
-                e.define(i, result)
+                e.define(i, e.as_type(wide(type_), result))
                 return
         if e.mask is None and not i.ordering and interleaved.load(e, i):
             return
-    e.define(i, _gather_at(e, pointer, type_, align))
+    vector = gathers.load(e, pointer, as_integers(type_), align)
+    e.define(i, e.as_type(wide(type_), vector))
 
 
 def _masked(e: Emitter, size: int) -> bool:
@@ -147,114 +149,6 @@ def _lengthen(e: Emitter, type_: str, vector: str, count: int, to: int) -> str:
     return e.let(f"shufflevector {text} {vector}, {text} poison, {indices(picked)}")
 
 
-def safe(e: Emitter, addresses: str, type_: str) -> str:
-    """Addresses with those of inactive lanes replaced by a dummy's."""
-    if e.mask is None:
-        return addresses
-    dummy = e.splat("ptr", e.stack(type_))
-    return e.let(f"select {MASK} {e.mask}, {wide('ptr')} {addresses}, {wide('ptr')} {dummy}")
-
-
-def _gather_at(e: Emitter, pointer: Value, type_: str, align: int) -> str:
-    """Load from an address a lane."""
-    if e.mask is None and e.has_room():
-        return _collect(e, lane_addresses(e, pointer), type_, align)
-    return gather(e, e.vector(pointer), type_, align)
-
-
-def gather(e: Emitter, addresses: str, type_: str, align: int) -> str:
-    """Load from addresses that a vector holds."""
-    addresses = safe(e, addresses, type_)
-    if not e.has_room():
-        name = f"gather.{type_}.{align}"
-        if name not in e.helpers.definitions:
-            e.helpers.definitions[name] = _gather_definition(name, type_, align)
-        return e.let(f"call {wide(type_)} @{name}({wide('ptr')} {addresses})")
-    return _collect(e, _elements(e, addresses, "ptr"), type_, align)
-
-
-def _collect(e: Emitter, addresses: list[str], type_: str, align: int) -> str:
-    result = "poison"
-    for lane, address in enumerate(addresses):
-        value = e.let(f"load {type_}, ptr {address}, align {align}")
-        result = e.let(f"insertelement {wide(type_)} {result}, {type_} {value}, i64 {lane}")
-    return result
-
-
-def lane_addresses(e: Emitter, pointer: Value) -> list[str]:
-    """Every lane's address as a scalar, where all lanes are active."""
-    shape = e.shapes.of(pointer)
-    if shape is not None:
-        base = e.scalar(pointer)
-        return [e.let(f"getelementptr i8, ptr {base}, i64 {o}") for o in shape.offsets]
-    made = _made_here(e, pointer)
-    if made is not None and made.opcode == "getelementptr":
-        base_of, terms = made.operands[0], e.shapes.terms[made.name]
-        varying = [t for t in terms.scaled if not e.shapes.uniform(t[0])]
-        if (
-            e.shapes.uniform(base_of)
-            and len(varying) == 1
-            and e.shapes.private.scale(made.name) == 1
-        ):
-            (index, step), base = varying[0], e.scalar(base_of)
-            for value, size in terms.scaled:
-                if value is not index:
-                    base = e.let(
-                        f"getelementptr [{size} x i8], ptr {base}, {value.type} {e.scalar(value)}"
-                    )
-            base = e.let(f"getelementptr i8, ptr {base}, i64 {terms.bytes}")
-            return _indexed(e, base, index, step)
-    return _elements(e, e.vector(pointer), "ptr")
-
-
-def _made_here(e: Emitter, value: Value) -> Instruction | None:
-    """The instruction that makes a value, if it is in this block: its operands are then, too."""
-    if isinstance(value, Local) and e.shapes.block_of.get(value.name) == e.block:
-        return e.definitions[value.name]
-    return None
-
-
-def _indexed(e: Emitter, base: str, index: Value, step: int) -> list[str]:
-    """Addresses `step` bytes times an index a lane after a base: indices take less room."""
-    made = _made_here(e, index)
-    source, extend = index, ""
-    if made is not None and made.opcode in ("zext", "sext") and made.operands[0].type is I32:
-        source, extend = made.operands[0], made.opcode
-    addresses = []
-    for number in _elements(e, e.vector(source), source.type.text):
-        if extend:
-            number = e.let(f"{extend} i32 {number} to i64")
-        type_ = "i64" if extend else source.type.text
-        addresses.append(e.let(f"getelementptr [{step} x i8], ptr {base}, {type_} {number}"))
-    return addresses
-
-
-def _elements(e: Emitter, vector: str, type_: str) -> list[str]:
-    return [e.let(f"extractelement {wide(type_)} {vector}, i64 {lane}") for lane in range(LANES)]
-
-
-def _gather_definition(name: str, type_: str, align: int) -> str:
-    """A gather as a function: where there are many, LLVM would compile them for seconds."""
-    lines, result = _element_lines("addresses", "ptr"), "poison"
-    for lane in range(LANES):
-        lines += [
-            f"  %v{lane} = load {type_}, ptr %addresses{lane}, align {align}",
-            f"  %r{lane} = insertelement {wide(type_)} {result}, {type_} %v{lane}, i64 {lane}",
-        ]
-        result = f"%r{lane}"
-    body = "\n".join(lines)
-    head = f"define internal {wide(type_)} @{name}({wide('ptr')} %addresses) noinline nounwind"
-    return f"{head} {{\n{body}\n  ret {wide(type_)} {result}\n}}\n"
-
-
-def _element_lines(name: str, type_: str) -> list[str]:
-    """`%name0`, `%name1`…: the elements of the vector `%name`."""
-    return [
-        f"  %{name}{lane} = extractelement {wide(type_)} %{name}, i64 {lane}"
-        for lane in range(LANES)
-    ]
-
-
 def store(e: Emitter, i: Instruction) -> None:
     value, pointer = i.operands
     if value.type is I1:
@@ -271,7 +165,8 @@ def store(e: Emitter, i: Instruction) -> None:
         )
         e.do(f"store {volatile}{type_} {text}, ptr {e.scalar(pointer)}, align {align}")
         return
-    vector = e.vector(value)
+    _, vector = e.as_integers(wide(type_), e.vector(value))
+    type_ = as_integers(type_)
     if shape is not None and (e.mask is None or _masked(e, size)):
         segments = _segments(shape.offsets, size)
         if len(segments) <= _SEGMENTS and len(set(shape.offsets)) == LANES:
@@ -279,10 +174,7 @@ def store(e: Emitter, i: Instruction) -> None:
             return
         if e.mask is None and not volatile and interleaved.store(e, i):
             return
-    if e.mask is None and e.has_room():
-        _distribute(e, vector, lane_addresses(e, pointer), type_, align)
-    else:
-        scatter(e, vector, e.vector(pointer), type_, align)
+    gathers.store(e, vector, pointer, type_, align)
 
 
 def _store_segments(
@@ -320,36 +212,6 @@ def _store_segments(
                 f"call void @{name}({text} {part}, ptr align {align} {address}, "
                 f"<{count} x i1> {mask})"
             )
-
-
-def scatter(e: Emitter, vector: str, addresses: str, type_: str, align: int) -> None:
-    """Store to an address a lane, in the lanes' order."""
-    addresses = safe(e, addresses, type_)
-    if not e.has_room():
-        name = f"scatter.{type_}.{align}"
-        if name not in e.helpers.definitions:
-            e.helpers.definitions[name] = _scatter_definition(name, type_, align)
-        e.do(f"call void @{name}({wide('ptr')} {addresses}, {wide(type_)} {vector})")
-        return
-    _distribute(e, vector, _elements(e, addresses, "ptr"), type_, align)
-
-
-def _distribute(e: Emitter, vector: str, addresses: list[str], type_: str, align: int) -> None:
-    values = _elements(e, vector, type_)
-    for value, address in zip(values, addresses, strict=True):
-        e.do(f"store {type_} {value}, ptr {address}, align {align}")
-
-
-def _scatter_definition(name: str, type_: str, align: int) -> str:
-    lines = [*_element_lines("addresses", "ptr"), *_element_lines("values", type_)]
-    lines += [
-        f"  store {type_} %values{lane}, ptr %addresses{lane}, align {align}"
-        for lane in range(LANES)
-    ]
-    body = "\n".join(lines)
-    parameters = f"{wide('ptr')} %addresses, {wide(type_)} %values"
-    head = f"define internal void @{name}({parameters}) noinline nounwind"
-    return f"{head} {{\n{body}\n  ret void\n}}\n"
 
 
 def last_active(e: Emitter, vector: str, type_: str) -> str:
