@@ -15,7 +15,8 @@ from pymetal.air.library import Library
 from pymetal.cpu import budget, engines, jit
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.engines import compile_kernel
-from pymetal.cpu.vectorise import Vectorised
+from pymetal.cpu.lanes import LaneLayout
+from pymetal.cpu.vectorise import Vectorised, vectorise
 from pymetal.errors import UnsupportedError
 from pymetal.msl import compile_source
 from pymetal.source import CompileOptions, Source
@@ -72,6 +73,41 @@ def test_long_blocks_and_vectors_cost_more() -> None:
     assert budget.code_generation(text(1, 10_000, scalar)) > 2 * short
     assert budget.code_generation(text(100, 100, vector)) > 2 * short
     assert budget.code_generation("") == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "dearer"),
+    [
+        ("%x = add <32 x i32> %a, %b", "%x = add <32 x i64> %a, %b"),
+        ("%x = add <32 x i16> %a, %b", "%x = add <64 x i16> %a, %b"),
+        (
+            "%x = or <32 x i32> %a, %b",
+            "%x = select <32 x i1> %m, <32 x i32> %a, <32 x i32> %b",
+        ),
+        ("%x = add <32 x i32> %a, %b", "%x = phi <32 x i32> [ %a, %y ], [ %b, %z ]"),
+        ("%x = add i32 %a, %b", "%x = call i32 @f(i32 %a, i32 %b)"),
+        ("%x = phi <32 x float> [ %a, %y ]", "%x = phi <32 x double> [ %a, %y ]"),
+    ],
+)
+def test_masks_calls_and_values_from_block_to_block_cost_more(line: str, dearer: str) -> None:
+    def cost(line: str) -> float:
+        return budget.code_generation("b:\n" + f"  {line}\n" * 10)
+
+    assert cost(dearer) > 1.2 * cost(line)
+
+
+def test_what_a_kernel_adds_is_predicted_to_take_longer() -> None:
+    def predicted(body: str) -> float:
+        source = SOURCE.replace("out[i] = simd_sum(x);", body + "out[i] = simd_sum(x);")
+        library = Library(Container(compile_source(Source(source), CompileOptions())))
+        code = vectorise(library.canonical("k"), LaneLayout()).ir
+        return budget.code_generation(code)
+
+    plain = predicted("")
+    branch = predicted("if (x % 3 == 1) x = out[x % 64] * 5; else x ^= 77;")
+    loop = predicted("for (uint j = 0; j < x % 5; ++j) { if (j == x) break; x += out[j ^ i]; }")
+    assert branch > 1.2 * plain
+    assert loop > 1.2 * plain
 
 
 @pytest.mark.parametrize(
