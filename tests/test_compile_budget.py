@@ -16,6 +16,7 @@ from pymetal.cpu import budget, engines, jit
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.engines import compile_kernel
 from pymetal.cpu.lanes import LaneLayout
+from pymetal.cpu.variants import Variants
 from pymetal.cpu.vectorise import Vectorised, vectorise
 from pymetal.errors import UnsupportedError
 from pymetal.msl import compile_source
@@ -54,6 +55,19 @@ def test_a_kernel_beyond_the_budget_runs_on_the_reference_engine(function, monke
     assert np.array_equal(run(compiled), right)
     with pytest.raises(UnsupportedError, match="LLVM would compile for"):
         compile_kernel(function, "vectorised")
+
+
+def test_a_launch_whose_last_simdgroup_is_beyond_it_runs_on_the_reference_engine(
+    function, monkeypatch
+) -> None:
+    variants = Variants(lambda layout: compile_kernel(function, "auto", layout))
+    expected, out = run(compile_kernel(function, "reference")), np.zeros(48, np.uint32)
+    assert variants.code(LaneLayout()).engine == "vectorised"
+    monkeypatch.setattr(budget, "CODE_GENERATION_SECONDS", 1e-3)
+    pipeline = variants.pipeline((48, 1, 1), (48, 1, 1))
+    assert pipeline.launch([out.ctypes.data], [], (48, 1, 1), (48, 1, 1)) is None
+    assert np.array_equal(out[:32], expected[:32])
+    assert "LLVM would compile for" in variants.notes[0]
 
 
 def test_a_huge_kernel_is_not_even_optimised(function, monkeypatch) -> None:
