@@ -205,3 +205,24 @@ def test_reports_name_members_of_structs_and_all_elements_of_an_access() -> None
     texts = [report.message for report in caught.value.reports]
     assert any("of member 'mass' of element" in text for text in texts)
     assert "read of elements 252 to 255 of buffer(1) 'a', which has 254" in texts
+
+
+def test_elements_of_threadgroup_arrays_of_structs_are_structs() -> None:
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    struct Node { uchar kind; half weight; uint next; };
+    kernel void nodes(device float* out [[buffer(0)]], uint t [[thread_index_in_threadgroup]]) {
+        threadgroup Node n[64];
+        n[t].kind = t;
+        n[t].weight = t;
+        out[t] = n[(t + 32) % 64].weight;
+    }
+    """
+    kernel = pymetal.compile(source, device="cpu").nodes
+    with pytest.raises(pymetal.KernelFault) as caught:
+        kernel(pymetal.output(64), grid=64, threadgroup=64, check=True)
+    for report in caught.value.reports:
+        first = report.first.thread[0]
+        reads = report.message.startswith("read")
+        assert report.element == ((first + 32) % 64 if reads else first)

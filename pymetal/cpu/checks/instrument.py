@@ -203,7 +203,7 @@ class _Pass:
             reads=reads,
             writes=writes,
             atomic=atomic,
-            unit=unit,
+            unit=found.struct_bytes or unit,
             scalar=scalar.text,
         )
         address = i.operands[operand]

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.instruction import call
 from pymetal.air.ir.layout import Layout
-from pymetal.air.ir.types import I8, I64, PTR, VOID, IntegerType
+from pymetal.air.ir.types import (
+    I8,
+    I64,
+    PTR,
+    VOID,
+    ArrayType,
+    IntegerType,
+    NamedType,
+    StructType,
+    Type,
+)
 from pymetal.air.ir.values import Constant, Expression, Global, Local, Value
 from pymetal.air.ir.values import integer_constant as integer
 from pymetal.air.normalise import THREADGROUP_SECTION
@@ -31,6 +41,7 @@ class Object:
     base: Value | None = None
     name: str = ""
     shadow: Value | None = None
+    struct_bytes: int = 0  # of an array of structs: of each
 
 
 @dataclass
@@ -102,7 +113,9 @@ class Objects:
                 ]
                 head.append(call("", VOID, MEMSET, full))
                 name = re.sub(r"(\.i\d*|\.addr|\.sroa\S*|\.\d+)+$", "", i.name.strip('"'))
-                self.known[i.name] = Object(STACK, 0, size, i.result, name, shadow.result)
+                self.known[i.name] = Object(
+                    STACK, 0, size, i.result, name, shadow.result, self._struct(i.source_type)
+                )
         return head
 
     def of(self, pointer: Value) -> Object:
@@ -169,6 +182,13 @@ class Objects:
         block.instructions.insert(block.instructions.index(i) + 1, start)
         return start.result
 
+    def _struct(self, type_: Type) -> int:
+        if not isinstance(type_, ArrayType):
+            return 0  # a struct around an array is the array to its users
+        while isinstance(type_, ArrayType):
+            type_ = type_.element
+        return self.layout.size(type_) if isinstance(type_, StructType | NamedType) else 0
+
     def _global(self, value: Global) -> Object:
         if value.name not in self.known:
             variable = self.module.globals.get(value.name)
@@ -177,7 +197,12 @@ class Objects:
                 size = self.layout.size(variable.value_type)
                 shared = variable.section == THREADGROUP_SECTION
                 known = Object(
-                    VARIABLE if shared else STACK, 0, size, value, _plain_name(value.name)
+                    VARIABLE if shared else STACK,
+                    0,
+                    size,
+                    value,
+                    _plain_name(value.name),
+                    struct_bytes=self._struct(variable.value_type),
                 )
             self.known[value.name] = known
         return self.known[value.name]
