@@ -22,7 +22,9 @@ sin sinh sinpi tan tanh tanpi"""
 ONE = NAMES.split()
 TWO = ["atan2", "fmod", "pow", "powr"]
 SPECIAL = np.array([0, 1e-45, 1e-39, 1e-10, 0.5, 1, 1.5, 2, 2.5, 3, 7, 1e6, 1e20], np.float32)
-MORE = np.array([0.9999999, 1.0000001, 1e7, 16777217, 1e10, 3e38, np.inf], np.float32)
+# The float nearest to a multiple of pi/2: Muller, "Elementary Functions", on range reduction.
+NEAR_QUARTER = 16367173 * 2.0**72
+MORE = np.array([0.9999999, 1.0000001, 1e7, 16777217, 1e10, NEAR_QUARTER, 3e38, np.inf], np.float32)
 SPECIAL = np.concatenate([SPECIAL, MORE])
 SPECIAL = np.concatenate([SPECIAL, -SPECIAL, [np.float32(np.nan)]])
 
@@ -83,3 +85,16 @@ def test_vectors_give_what_the_c_library_gives(kernels, name: str) -> None:
     assert apart[worst] <= (0 if name == "fmod" else 3), (
         f"{name}({x[worst]!r}, {y[worst]!r}): {reference[worst]!r}, {vectorised[worst]!r}"
     )
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_a_lane_with_a_large_angle_changes_no_other(kernels, name: str) -> None:
+    x = np.random.default_rng(1).uniform(-1e6, 1e6, 4096).astype(np.float32)
+    mixed = x.copy()
+    mixed[::8] = 1e9
+    alone, beside = np.zeros_like(x), np.zeros_like(x)
+    vectorised = kernels[name][1]
+    vectorised(alone, x, x, grid=x.shape, threadgroup=(256,))
+    vectorised(beside, mixed, mixed, grid=x.shape, threadgroup=(256,))
+    others = np.arange(x.size) % 8 != 0
+    assert np.array_equal(alone[others].view(np.uint32), beside[others].view(np.uint32))

@@ -22,6 +22,7 @@ const SymbolTable& SymbolTable::instance() {
         add_half_symbols(t);
         add_log_symbols(t);
         add_mathematics_symbols(t);
+        add_turns_symbols(t);
         return t;
     }();
     return table;

@@ -26,5 +26,6 @@ class SymbolTable {
 void add_check_symbols(SymbolTable& table);       // checks.cpp
 void add_half_symbols(SymbolTable& table);        // half.cpp
 void add_mathematics_symbols(SymbolTable& table); // mathematics.cpp
+void add_turns_symbols(SymbolTable& table);       // turns.cpp
 
 } // namespace pymetal::cpu

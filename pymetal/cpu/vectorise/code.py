@@ -40,6 +40,20 @@ class Code:
     def fma(self, a: str, b: str, c: str, element: str = "float") -> str:
         return self.call("fmuladd", a, b, c, element=element)
 
+    def lane_by_lane(self, function: str, operands: Sequence[str], element: str = "float") -> str:
+        """`function` of floats, which gives an `element`, called for each lane."""
+        floats = ", ".join(["float"] * len(operands))
+        declaration = f"declare {element} @{function}({floats}) nounwind willreturn memory(none)"
+        self.declared.add(declaration)
+        result = "poison"
+        for lane in range(self.count):
+            own = [self.let(f"extractelement {self.type()} {o}, i64 {lane}") for o in operands]
+            inner = ", ".join(f"float {value}" for value in own)
+            value = self.let(f"call {element} @{function}({inner})")
+            vector = self.type(element)
+            result = self.let(f"insertelement {vector} {result}, {element} {value}, i64 {lane}")
+        return result
+
     def series(self, x: str, coefficients: Sequence[float]) -> str:
         """c0 + c1 x + c2 x^2 + …"""
         total = self.number(coefficients[-1])

@@ -200,7 +200,6 @@ def _atanh(d: _Doubles, x: str) -> str:
 
 
 def _tan(d: _Doubles, x: str) -> str:
-    """For |x| up to 1e6."""
     n, r = quadrant_and_rest(d.code, d.rounded(x))
     s, c = d.quarter_turns(r)
     odd = _is_bit(d, d.code.cast("fptosi", n, "double", "i32"), 0)

@@ -1,6 +1,6 @@
 """Elementary functions as LLVM functions of 32 floats: those of polynomials.py and doubles.py.
 
-Some are right for most arguments only; if a lane has another, all are left to the C library.
+fmod is right for most arguments only; if a lane has another, all are left to the C library.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from pymetal.cpu.vectorise import doubles, polynomials
 from pymetal.cpu.vectorise.code import Code
 
 NAMES = frozenset(polynomials.FUNCTIONS) | doubles.NAMES
-_FAR = 1.0e6  # |x| beyond which the reduction of sin, cos and tan has too few bits
 
 
 def arity(name: str) -> int:
@@ -35,35 +34,17 @@ def definition(name: str, count: int) -> tuple[str, str, set[str]]:
         result = doubles.write(c, name, operands)
     c.lines.append(f"  ret {c.type()} {result}")
     if near:
-        c.lines += ["far:", *_by_c_library(c, name, operands)]
+        c.lines.append("far:")
+        c.lines.append(f"  ret {c.type()} {c.lane_by_lane(f'{name}f', operands)}")
     body = "\n".join(c.lines)
     return symbol, f"{head} memory(none) {{\n{body}\n}}\n", c.declared
 
 
 def _is_near(c: Code, name: str, operands: list[str]) -> str:
     """Which lanes have arguments that the function is right for; "" if it is for all."""
-    if name in ("sin", "cos", "tan"):
-        return c.compare("ole", c.call("fabs", operands[0]), c.number(_FAR))
     if name == "fmod":
         x, y = (c.call("fabs", operand) for operand in operands)
         finite = c.compare("olt", y, c.number(float("inf")))
         small = c.compare("olt", x, c.op("fmul", y, c.number(2.0**29)))
         return c.op("and", finite, small, "i1")
     return ""
-
-
-def _by_c_library(c: Code, name: str, operands: list[str]) -> list[str]:
-    floats = ", ".join(["float"] * len(operands))
-    c.declared.add(f"declare float @{name}f({floats}) nounwind willreturn memory(none)")
-    lines, current = [], "poison"
-    for lane in range(c.count):
-        for operand in operands:
-            at = operand[1:]
-            lines.append(f"  %{at}{lane} = extractelement {c.type()} {operand}, i64 {lane}")
-        inner = ", ".join(f"float {operand}{lane}" for operand in operands)
-        lines += [
-            f"  %y{lane} = call float @{name}f({inner})",
-            f"  %z{lane} = insertelement {c.type()} {current}, float %y{lane}, i64 {lane}",
-        ]
-        current = f"%z{lane}"
-    return [*lines, f"  ret {c.type()} {current}"]

@@ -3,8 +3,9 @@
 The same instructions everywhere, so that all processors with a fused multiply-add give the same
 bits. Each is within the limits of the Metal Shading Language Specification (section "Numerical
 Compliance") in safe mode: 4 units in the last place for exp, exp2, exp10, log, log2, log10, sin,
-cos; 5 for tanh. Reductions are those of Cody and Waite; the form of log is that of FreeBSD's logf;
-the series are Taylor's, long enough for float on the reduced interval.
+cos; 5 for tanh. Reductions are those of Cody and Waite; beyond a million, of native/cpu/turns.cpp.
+The form of log is that of FreeBSD's logf; the series are Taylor's, long enough for float on the
+reduced interval.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _LN2_HI = 0.693145751953125  # 16 bits: a multiple by an exponent is exact
 _LN2_LO = math.log(2) - _LN2_HI
 _LOG10_2_HI = 0.30102539062500  # 13 bits
 _LOG10_2_LO = math.log10(2) - _LOG10_2_HI
+_FAR = 1.0e6  # |x| beyond which the reduction by parts of pi/2 has too few bits
 # pi/2 in three parts of 33 bits or fewer (the last is what is left).
 _HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
 
@@ -136,18 +138,33 @@ _COS_SERIES = [(-1) ** k / math.factorial(2 * k) for k in range(7)]
 
 
 def quadrant_and_rest(c: Code, x: str) -> tuple[str, str]:
-    """x = n pi/2 + r, both in double, for |x| up to 1e6."""
+    """x = n pi/2 + r, both in double; n is modulo 4 where |x| is beyond a million."""
+    c.lines += ["  br label %reduction", "reduction:"]
     r = c.cast("fpext", x, "float", "double")
     turns = c.op("fmul", r, c.number(2 / math.pi, "double"), "double")
     n = c.call("rint", turns, element="double")
     n = c.op("fadd", n, c.number(0.0, "double"), "double")  # never -0: r would lose its sign
     for part in _HALF_PI:
         r = c.fma(n, c.number(-part, "double"), r, element="double")
-    return n, r
+
+    near = c.compare("ole", c.call("fabs", x), c.number(_FAR))
+    bits = c.let(f"bitcast {c.type('i1')} {near} to i{c.count}")
+    all_near = c.let(f"icmp eq i{c.count} {bits}, -1")
+    c.lines += [f"  br i1 {all_near}, label %reduced, label %far", "far:"]
+    far = [
+        c.select(near, value, c.lane_by_lane(function, [x], "double"), "double")
+        for function, value in (("pymetal_quarter_turns", n), ("pymetal_rest_of_turns", r))
+    ]
+    c.lines += ["  br label %reduced", "reduced:"]
+    double = c.type("double")
+    return (
+        c.let(f"phi {double} [ {n}, %reduction ], [ {far[0]}, %far ]"),
+        c.let(f"phi {double} [ {r}, %reduction ], [ {far[1]}, %far ]"),
+    )
 
 
 def _sin_cos(c: Code, x: str, shift: int) -> str:
-    """sin(x + shift · pi/2), for |x| up to 1e6."""
+    """sin(x + shift · pi/2)."""
     n, r = quadrant_and_rest(c, x)
     short = c.cast("fptrunc", r, "double", "float")
     quadrant = c.integer("add", c.cast("fptosi", n, "double", "i32"), shift)
