@@ -26,7 +26,7 @@ struct LaunchContext {
     uint32_t dispatch_simdgroups_per_threadgroup;
     uint32_t dispatch_quadgroups_per_threadgroup;
     uint64_t streamed; // a bit for each buffer to which full lines are stored past the caches
-    Entry rest; // for simdgroups that the kernel's entry is not made for: it passes them on
+    Entry rest;        // for simdgroups that the kernel's entry is not made for: it passes them on
 };
 
 // The same for a threadgroup.
