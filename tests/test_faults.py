@@ -262,7 +262,8 @@ def test_nothing_else_lies_near_arrays_of_pymetal(library, elements: int) -> Non
 
 def test_an_address_that_no_memory_has_is_a_fault_too(library) -> None:
     with pytest.raises(pymetal.KernelFault, match=r"no memory can have|write to address") as caught:
-        library.wild_write(pymetal.zeros(64), 1 << 60, grid=64, threadgroup=64)
+        # Beyond 48 bits of address; arm64 does not look at the highest eight of 64.
+        library.wild_write(pymetal.zeros(64), 1 << 52, grid=64, threadgroup=64)
     assert caught.value.thread == (0, 0, 0)
 
 

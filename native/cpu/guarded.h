@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #ifdef __APPLE__
 #include <sys/ucontext.h>
@@ -60,7 +62,22 @@ struct Registers {
         context_->uc_mcontext.pc = pc;
         context_->uc_mcontext.sp = stack;
     }
-    Trap::Access access() const { return Trap::Access::unknown; }
+    // ESR's WnR bit, from the record of the register that Linux puts behind the others.
+    Trap::Access access() const {
+        const auto* record =
+            reinterpret_cast<const unsigned char*>(&context_->uc_mcontext.__reserved);
+        const unsigned char* end = record + sizeof context_->uc_mcontext.__reserved;
+        while (end - record >= static_cast<ptrdiff_t>(sizeof(esr_context))) {
+            esr_context found;
+            std::memcpy(&found, record, sizeof found);
+            if (found.head.magic == ESR_MAGIC)
+                return (found.esr & 0x40) != 0 ? Trap::Access::write : Trap::Access::read;
+            if (found.head.size == 0) // the last one
+                break;
+            record += found.head.size;
+        }
+        return Trap::Access::unknown;
+    }
 #endif
 
   private:
