@@ -295,9 +295,8 @@ def test_an_array_of_one_at_the_end_of_a_buffer_may_go_on(device: str) -> None:
     source = """
     #include <metal_stdlib>
     using namespace metal;
-    typedef float Rest[1];
     struct Counted { uint n; float data[1]; };
-    kernel void k(device Rest& out [[buffer(0)]], device const Counted& in [[buffer(1)]],
+    kernel void k(device float* out [[buffer(0)]], device const Counted& in [[buffer(1)]],
                   device const Counted* same [[buffer(2)]], uint i [[thread_position_in_grid]]) {
       if (i < in.n) out[i] = in.data[i] + same->data[i];
     }
@@ -312,6 +311,20 @@ def test_an_array_of_one_at_the_end_of_a_buffer_may_go_on(device: str) -> None:
         np.testing.assert_array_equal(got, np.float32([2, 4, 6, 8, 10, 0, 0, 0]))
     with pytest.raises(pymetal.ArgumentError, match="got 4 bytes; one Counted has 8"):
         kernel(pymetal.output(8, np.float32), raw[:4].copy(), raw, grid=8, threadgroup=8)
+
+
+def test_a_reference_to_an_array_of_one_may_go_on(device: str) -> None:
+    if device == "metal":
+        pytest.skip("Metal's reflection does not tell of such an array")
+    source = """
+    typedef float Rest[1];
+    kernel void k(device Rest& out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+      out[i] = i;
+    }
+    """
+    kernel = pymetal.compile(source, device=device)["k"]
+    got = kernel(pymetal.output(8, np.float32), grid=8, threadgroup=8)
+    np.testing.assert_array_equal(got, np.arange(8, dtype=np.float32))
 
 
 def test_qualifiers_that_mean_nothing_here_may_stand_in_parameters(device: str) -> None:

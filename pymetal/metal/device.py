@@ -22,7 +22,7 @@ from pymetal.errors import DeviceError, Error, FunctionNotFoundError, LibraryErr
 from pymetal.metal.constants import constant_bytes, provisional_bytes
 from pymetal.metal.errors import error_of
 from pymetal.metal.includes import inlined
-from pymetal.metal.reflection import function_of
+from pymetal.metal.reflection import function_of, switched_on
 from pymetal.metal.signature import Declared, signature_of, signatures
 from pymetal.source import CompileOptions, Source
 
@@ -282,8 +282,13 @@ class MetalLibrary:
                     for key, value in constants.items()
                 ],
             )
-            function = function_of(
-                name, native.bindings, self._constants(name), self._signature(name, native.bindings)
+            function = switched_on(
+                function_of(
+                    name,
+                    native.bindings,
+                    self._constants(name),
+                    self._signature(name, native.bindings),
+                )
             )
         seconds = self._compile_seconds + time.perf_counter() - started
         report = Report("metal", seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, cast
 
 from pymetal._native import MetalBinding, MetalConstant, MetalMember
@@ -34,6 +35,13 @@ def function_of(
         _arguments(bindings, declared),
         tuple(FunctionConstant(c.name, c.index, c.type_name, c.is_required) for c in constants),
     )
+
+
+def switched_on(function: Function) -> Function:
+    """`function` of a pipeline with constants: what Metal binds there is there, and what switched
+    it on, which may be computed from the constants, is not to be asked again."""
+    arguments = (replace(argument, enabled_by="") for argument in function.arguments)
+    return replace(function, arguments=tuple(arguments))
 
 
 def _arguments(

@@ -159,7 +159,7 @@ def pipeline(library_handle, name, constants, to):
         numbers = np.frombuffer(bytes.fromhex(digits), kind.dtype)[: kind.rows]
         values[constant.name] = tuple(numbers.tolist()) if kind.rows > 1 else numbers[0].item()
     compiled = made.pipeline(name, values)
-    arguments = [a for a in function.arguments if not a.enabled_by or values.get(a.enabled_by)]
+    arguments = compiled.function.arguments  # without those that are switched off
     lines = [
         f"limits\t{compiled.max_total_threads_per_threadgroup}"
         f"\t{compiled.static_threadgroup_memory_bytes}"
