@@ -101,7 +101,9 @@ def interleaved(
     """Milliseconds of each, taken in turns, so that all meet the same disturbances.
 
     Threads of some peers look out for more work long after a run (OpenBLAS's some 20 ms): each run
-    waits until they sleep, or they would take its processors.
+    waits until they sleep, or they would take its processors. Then its own threads sleep, too, and
+    some kernels wake a thread on the processor that is busy waking it: so each is run twice, and the
+    second run is timed.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + seconds
@@ -110,6 +112,7 @@ def interleaved(
     while True:
         for name, run in runs.items():
             time.sleep(REST_SECONDS)
+            run()
             start = time.perf_counter()
             run()
             taken[name].append(time.perf_counter() - start)
