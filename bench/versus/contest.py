@@ -102,8 +102,8 @@ def interleaved(
 
     Threads of some peers look out for more work long after a run (OpenBLAS's some 20 ms): each run
     waits until they sleep, or they would take its processors. Then its own threads sleep, too, and
-    some kernels wake a thread on the processor that is busy waking it: so each is run twice, and the
-    second run is timed.
+    some systems wake a thread on the processor that is busy waking it: so each is run twice, and
+    the second run is timed.
     """
     taken: dict[str, list[float]] = {name: [] for name in runs}
     end = time.perf_counter() + seconds
