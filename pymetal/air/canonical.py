@@ -23,9 +23,9 @@ import llvmlite.binding as llvm
 
 from pymetal.air import (
     constants,
-    globals,
     initialisers,
     pointers,
+    program_inputs,
     recursion,
     signatures,
     threadgroup,
@@ -96,7 +96,7 @@ def canonical(
         text = initialisers.apart(text, instrument.arithmetic)
     text = define_intrinsics(define_arithmetic(text))
     text, parameters = wrap(text, function, types, switches)
-    text = globals.made_local(_inline(text, function), NAME)
+    text = program_inputs.made_local(_inline(text, function), NAME)
     text, function, parameters = _drop_switched_off(text, function, parameters, switches)
     text, sites = number_sites(text)
     if instrument is None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pymetal.air import globals
+from pymetal.air import program_inputs
 from pymetal.air.body import split_vector
 from pymetal.air.function import Argument, Function
 from pymetal.errors import LibraryError, UnsupportedError
@@ -179,8 +179,8 @@ def wrap(
     constant's value: evaluating the module turns it into a number.
     """
     wrapper = _Wrapper(kernel)
-    text = globals.writable(text)
-    for name, builtin, type_ in globals.found(text):
+    text = program_inputs.writable(text)
+    for name, builtin, type_ in program_inputs.found(text):
         argument = Argument(name, "builtin", "", builtin=builtin)
         value = wrapper.value(argument, -1, type_)
         wrapper.lines.append(f"  store {type_} {value}, ptr @{name}")

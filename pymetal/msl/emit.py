@@ -18,7 +18,7 @@ from pymetal.msl.annotations import Annotation, read_annotations
 from pymetal.msl.diagnostics import Reporter
 from pymetal.msl.metadata import MetadataWriter, quoted
 from pymetal.msl.reflection import KernelFunction, constant_nodes, constant_symbols, kernel_node
-from pymetal.msl.rewrite import Program, globals
+from pymetal.msl.rewrite import Program, program_inputs
 from pymetal.msl.rewrite.threadgroup import SECTION
 
 _PRODUCER = "PyMetal metal version {major}.{minor} ({clang})"
@@ -117,7 +117,7 @@ def _refuse_variables(text: str, program: Program, reporter: Reporter) -> None:
                 )
                 reporter.add(at, program, message)
             continue
-        if name.startswith(("llvm.", globals.PREFIX)):
+        if name.startswith(("llvm.", program_inputs.PREFIX)):
             continue
         if name in initialised or "section" in match["rest"]:
             continue

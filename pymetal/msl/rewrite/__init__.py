@@ -18,10 +18,10 @@ from pymetal.msl.rewrite import (
     duplicates,
     forbidden,
     functions,
-    globals,
     kernels,
     literals,
     masks,
+    program_inputs,
     threadgroup,
     vectors,
     words,
@@ -66,7 +66,7 @@ def rewrite(text: str, requested: Collection[str] | None = None) -> Program:
     names = Names(tokens, declarations)
     found = kernels.rewrite(tokens, declarations, names, requested, problems)
     given = constants.rewrite(tokens, declarations, problems)
-    globals.rewrite(tokens, declarations, problems)
+    program_inputs.rewrite(tokens, declarations, problems)
     threadgroup.rewrite(tokens, declarations, problems)
     masks.rewrite(tokens, names)
     vectors.rewrite(tokens, names)

@@ -1,7 +1,7 @@
 """Builtins that a source declares at program scope: variables that hold them in every thread.
 
-pymetal/msl/rewrite/globals.py names them `pymetal.builtin.NAME.NUMBER`. The wrapper sets them
-before it calls the kernel; once all is inlined they are the thread's own.
+pymetal/msl/rewrite/program_inputs.py names them `pymetal.builtin.NAME.NUMBER`. The wrapper sets
+them before it calls the kernel; once all is inlined they are the thread's own.
 """
 
 from __future__ import annotations

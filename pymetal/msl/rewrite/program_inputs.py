@@ -1,7 +1,7 @@
 """Inputs declared at program scope: `uint2 position [[thread_position_in_grid]];`.
 
 Metal Shading Language Specification, section 5.9. They become external variables under the name of
-what they are, which the loader sets when a kernel starts (pymetal/air/globals.py).
+what they are, which the loader sets when a kernel starts (pymetal/air/program_inputs.py).
 """
 
 from __future__ import annotations
