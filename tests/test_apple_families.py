@@ -4,39 +4,24 @@ reductions, scans, sorts and norms in every type, against NumPy."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import apple_metallib
-import ml_dtypes
 import numpy as np
 import pytest
 from canonical_launch import launch
+from mlx_case import DTYPES, FLOATS, INTEGERS, Array, epsilon
+from mlx_elementwise import ARITHMETIC, COMPARISON, Reference
 
 from pymetal.air.library import Library
 
-Array = np.ndarray[Any, Any]
-Reference = Callable[..., Any]
-
-DTYPES: dict[str, np.dtype[Any]] = {
-    "bool_": np.dtype(bool),
-    "complex64": np.dtype(np.complex64),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float16": np.dtype(np.float16),
-    "float32": np.dtype(np.float32),
-} | {f"{s}int{b}": np.dtype(f"{s}int{b}") for s in ("", "u") for b in (8, 16, 32, 64)}
-FLOATS = ("float32", "float16", "bfloat16")
-INTEGERS = tuple(n for n in DTYPES if "int" in n)
 COUNT = 300
 
 
 @pytest.fixture(scope="module")
 def library() -> Library:
     return Library.open(apple_metallib.path())
-
-
-def epsilon(dtype: np.dtype[Any]) -> float:
-    return float(ml_dtypes.finfo(dtype).eps)
 
 
 def check(actual: Array, expected: Any, rtol: float = 0, atol: float = 0) -> None:
@@ -122,21 +107,6 @@ def test_copy_converts(library: Library, source: str, target: str) -> None:
 
 # ---- two operands -----------------------------------------------------------------------------
 
-ARITHMETIC: dict[str, Reference] = {
-    "Add": np.add,
-    "Subtract": np.subtract,
-    "Multiply": np.multiply,
-    "Maximum": np.maximum,
-    "Minimum": np.minimum,
-}
-COMPARISON: dict[str, Reference] = {
-    "Equal": np.equal,
-    "NotEqual": np.not_equal,
-    "Less": np.less,
-    "LessEqual": np.less_equal,
-    "Greater": np.greater,
-    "GreaterEqual": np.greater_equal,
-}
 FLOAT_ONLY: dict[str, Reference] = {
     "Divide": np.divide,
     "Power": lambda a, b: np.power(np.abs(a), b),
