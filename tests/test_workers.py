@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,23 @@ def test_a_wrong_pymetal_num_threads_is_refused_by_name(value: str) -> None:
         assert result.returncode == 0
     else:
         assert "DeviceError: PYMETAL_NUM_THREADS" in result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="threads choose no processors")
+def test_woken_workers_keep_the_processors_that_the_program_gave_them(workers) -> None:
+    """A launch keeps whom it wakes off its own processor, and only until they run."""
+    workers(4)
+    kernel = square()
+
+    def narrowed() -> list[str]:
+        own = os.sched_getaffinity(0)
+        tasks = os.listdir("/proc/self/task")
+        return [task for task in tasks if os.sched_getaffinity(int(task)) != own]
+
+    for seed in range(5):
+        time.sleep(0.01)  # they sleep by now
+        assert run(kernel, 300_001, seed)
+    patience = time.monotonic() + 10
+    while narrowed() and time.monotonic() < patience:
+        time.sleep(0.01)
+    assert narrowed() == []

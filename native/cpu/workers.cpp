@@ -46,6 +46,10 @@ unsigned usable_processors() {
 // their workers awake.
 constexpr std::chrono::microseconds kLookOut{100};
 
+// So many sleepers are placed: it takes a microsecond or two each, and on a machine with processors
+// for more of them most find one.
+constexpr size_t kPlaced = 8;
+
 template <typename Condition>
 void look_out(const Condition& happened) {
     const auto end = std::chrono::steady_clock::now() + kLookOut;
@@ -93,6 +97,8 @@ void WorkerPool::run(Job& job) {
         start_workers();
         jobs_.push_back(&entry);
         posted_.fetch_add(1, std::memory_order_release);
+        for (size_t i = 0; i < std::min(asleep_.size(), kPlaced); ++i)
+            asleep_[i]->keep_off_caller();
     }
     wake_.notify_all();
     job.work();
@@ -125,6 +131,7 @@ void WorkerPool::start_workers() {
 }
 
 void WorkerPool::serve(unsigned index) {
+    Placement placement;
     std::unique_lock lock(mutex_);
     for (;;) {
         Entry* entry = nullptr;
@@ -134,7 +141,12 @@ void WorkerPool::serve(unsigned index) {
             look_out([&] { return posted_.load(std::memory_order_acquire) != known; });
             lock.lock();
         }
-        wake_.wait(lock, [&] { return index + 1 < size() && (entry = find_work()) != nullptr; });
+        asleep_.push_back(&placement);
+        wake_.wait(lock, [&] {
+            placement.take_back();
+            return index + 1 < size() && (entry = find_work()) != nullptr;
+        });
+        asleep_.erase(std::find(asleep_.begin(), asleep_.end(), &placement));
         ++entry->helpers;
         lock.unlock();
         entry->job->work();

@@ -1,6 +1,7 @@
 // The worker threads of the software device, shared by all launches of the process.
 #pragma once
 
+#include "placement.h"
 #include "threadgroup.h"
 
 #include <atomic>
@@ -50,6 +51,7 @@ class WorkerPool {
     std::condition_variable wake_;
     std::condition_variable finished_;
     std::vector<Entry*> jobs_;
+    std::vector<Placement*> asleep_;  // of the workers that wait for work
     std::atomic<uint64_t> posted_{0}; // jobs so far, for those who look without the mutex
     unsigned workers_ = 0;            // threads that were started
     std::vector<std::unique_ptr<Threadgroup>> free_; // see Lease
