@@ -29,6 +29,7 @@ struct Slot {
     bool is_padded = false;      // float3 and its kind, which rows of three do not fit
     nb::object dtype;            // None: no array is certain to fit
     char number = 0;             // NumPy's kind of the number that it takes, if it takes one
+    nb::object scalar;           // NumPy's type of that number, which is it already
 };
 
 // A size as geometry.size reads it: an int, or a tuple of one to three.
@@ -114,6 +115,20 @@ bool put_number(PyObject* value, const Slot& slot, std::byte* out) {
     return std::isfinite(wide) == std::isfinite(narrow) && put(narrow, out);
 }
 
+// NumPy's scalars are buffers of one element; those of ml_dtypes are none.
+bool put_scalar(PyObject* value, const Slot& slot, std::byte* out) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) != 0) {
+        PyErr_Clear();
+        return false;
+    }
+    const bool fits = static_cast<size_t>(view.len) == slot.size_bytes;
+    if (fits)
+        std::memcpy(out, view.buf, slot.size_bytes);
+    PyBuffer_Release(&view);
+    return fits;
+}
+
 class Calls {
   public:
     Calls(nb::object array_type, nb::object output_type, nb::object allocate, size_t most_bytes,
@@ -132,6 +147,8 @@ class Calls {
             slot.dtype = item[5];
             const auto number = nb::cast<nb::str>(item[6]);
             slot.number = number.c_str()[0];
+            if (slot.number != 0)
+                slot.scalar = slot.dtype.attr("type");
             slots_.push_back(std::move(slot));
         }
     }
@@ -179,7 +196,10 @@ class Calls {
                 nb::cast<nb::list>(outputs).append(made);
                 call->values[i] = made;
             } else {
-                if (slot.number == 0 || !put_number(value, slot, bound.number.data()))
+                std::byte* number = bound.number.data();
+                const bool is_scalar = slot.number != 0 && type == slot.scalar.ptr();
+                if (slot.number == 0 || !(is_scalar ? put_scalar(value, slot, number)
+                                                    : put_number(value, slot, number)))
                     return nullptr;
                 bound.memory = bound.number.data();
                 bound.size_bytes = slot.size_bytes;

@@ -232,7 +232,8 @@ def test_picked_threadgroups_keep_every_limit(grid, most):
 
 VALUES = [
     *(0, 1, -1, 8, 2**31, 2**32, 2**63, 2**64, True, 1.0, 1.5, 1e39, -1e300, float("nan")),
-    *(float("inf"), np.int64(8), np.uint8(3), np.float32(2), np.bool_(True), ml_dtypes.bfloat16(2)),
+    *(float("inf"), np.int64(8), np.uint8(3), np.uint32(8), np.float32(2), np.float32("inf")),
+    *(np.float16(2), np.int16(-3), np.uint64(2**63), np.bool_(True), ml_dtypes.bfloat16(2)),
     *(
         "8",
         None,
@@ -331,6 +332,16 @@ def test_words_that_say_nothing_keep_a_call_warm(library, monkeypatch):
     for check in (None, False):
         given["check"] = check
         np.testing.assert_array_equal(library.scale(output(8), X, 2.0, 8, **given), 2 * X)
+
+
+def test_numpy_scalars_of_the_declared_types_keep_a_call_warm(library, monkeypatch):
+    library.scale(output(8), X, 1.0, 8, grid=8, threadgroup=8)
+    monkeypatch.setattr(pymetal.Kernel, "call", None)  # where a call that is not warm goes
+    for factor, count in ((2, 8), (-3, 5)):
+        out = library.scale(
+            output(8), X, np.float32(factor), np.uint32(count), grid=8, threadgroup=8
+        )
+        np.testing.assert_array_equal(out[:count], factor * X[:count])
 
 
 def test_many_geometries_each_run_right(library):
