@@ -29,7 +29,6 @@ struct Slot {
     bool is_padded = false;      // float3 and its kind, which rows of three do not fit
     nb::object dtype;            // None: no array is certain to fit
     char number = 0;             // NumPy's kind of the number that it takes, if it takes one
-    nb::object scalar;           // NumPy's type of that number, which is it already
 };
 
 // A size as geometry.size reads it: an int, or a tuple of one to three.
@@ -115,26 +114,27 @@ bool put_number(PyObject* value, const Slot& slot, std::byte* out) {
     return std::isfinite(wide) == std::isfinite(narrow) && put(narrow, out);
 }
 
-// NumPy's scalars are buffers of one element; those of ml_dtypes are none.
-bool put_scalar(PyObject* value, const Slot& slot, std::byte* out) {
-    Py_buffer view;
-    if (PyObject_GetBuffer(value, &view, PyBUF_SIMPLE) != 0) {
-        PyErr_Clear();
-        return false;
-    }
-    const bool fits = static_cast<size_t>(view.len) == slot.size_bytes;
-    if (fits)
-        std::memcpy(out, view.buf, slot.size_bytes);
-    PyBuffer_Release(&view);
-    return fits;
+nb::object method(PyObject* self, PyObject* name, nb::handle a = {}, nb::handle b = {}) {
+    PyObject* arguments[] = {self, a.ptr(), b.ptr()};
+    const size_t given = b.is_valid() ? 3 : a.is_valid() ? 2 : 1;
+    PyObject* result = PyObject_VectorcallMethod(name, arguments, given, nullptr);
+    if (result == nullptr)
+        throw nb::python_error();
+    return nb::steal(result);
+}
+
+bool is_in(const nb::tuple& objects, PyObject* object) {
+    return std::any_of(objects.begin(), objects.end(),
+                       [=](nb::handle one) { return one.is(object); });
 }
 
 class Calls {
   public:
-    Calls(nb::object array_type, nb::object output_type, nb::object allocate, size_t most_bytes,
-          const nb::list& slots)
+    Calls(nb::object array_type, nb::object output_type, nb::object allocate,
+          nb::tuple scalar_types, size_t most_bytes, const nb::list& slots)
         : array_type_(std::move(array_type)), output_type_(std::move(output_type)),
-          allocate_(std::move(allocate)), dtype_name_(nb::str("dtype")), most_bytes_(most_bytes) {
+          allocate_(std::move(allocate)), scalar_types_(std::move(scalar_types)),
+          dtype_name_(nb::str("dtype")), item_(nb::str("item")), most_bytes_(most_bytes) {
         if (slots.size() > kMostBuffers)
             throw nb::value_error("more arguments than a kernel can have");
         for (nb::handle item : slots) {
@@ -147,8 +147,6 @@ class Calls {
             slot.dtype = item[5];
             const auto number = nb::cast<nb::str>(item[6]);
             slot.number = number.c_str()[0];
-            if (slot.number != 0)
-                slot.scalar = slot.dtype.attr("type");
             slots_.push_back(std::move(slot));
         }
     }
@@ -158,6 +156,11 @@ class Calls {
         for (const uint8_t position : order)
             if (position >= slots_.size())
                 throw nb::value_error("an address of an argument that is not there");
+        // Calls that Python bound, though the geometry is known, tell of it again.
+        std::erase_if(routes_, [&](const auto& known) {
+            return known->grid == grid && known->threadgroup == threadgroup &&
+                   known->picks_threadgroup == picks_threadgroup;
+        });
         if (routes_.size() == kMostRoutes)
             routes_.erase(routes_.begin());
         routes_.push_back(std::make_shared<const Route>(
@@ -196,10 +199,12 @@ class Calls {
                 nb::cast<nb::list>(outputs).append(made);
                 call->values[i] = made;
             } else {
-                std::byte* number = bound.number.data();
-                const bool is_scalar = slot.number != 0 && type == slot.scalar.ptr();
-                if (slot.number == 0 || !(is_scalar ? put_scalar(value, slot, number)
-                                                    : put_number(value, slot, number)))
+                nb::object plain; // the number of one of NumPy's scalars
+                if (is_in(scalar_types_, type)) {
+                    plain = method(value, item_.ptr());
+                    value = plain.ptr();
+                }
+                if (slot.number == 0 || !put_number(value, slot, bound.number.data()))
                     return nullptr;
                 bound.memory = bound.number.data();
                 bound.size_bytes = slot.size_bytes;
@@ -274,7 +279,9 @@ class Calls {
         return true;
     }
 
-    nb::object array_type_, output_type_, allocate_, dtype_name_;
+    nb::object array_type_, output_type_, allocate_;
+    nb::tuple scalar_types_;
+    nb::object dtype_name_, item_;
     size_t most_bytes_;
     std::vector<Slot> slots_;
     std::vector<std::shared_ptr<const Route>> routes_; // oldest first
@@ -323,14 +330,6 @@ bool read_words(PyObject* named, const Words& words, PyObject*& grid, PyObject*&
             return false;
     }
     return true;
-}
-
-nb::object method(PyObject* self, PyObject* name, nb::handle a, nb::handle b = {}) {
-    PyObject* arguments[] = {self, a.ptr(), b.ptr()};
-    PyObject* result = PyObject_VectorcallMethod(name, arguments, b.is_valid() ? 3 : 2, nullptr);
-    if (result == nullptr)
-        throw nb::python_error();
-    return nb::steal(result);
 }
 
 // kernel(...): a warm call runs here, any other in Kernel.call.
@@ -396,8 +395,9 @@ void bind_calls(nb::module_& module) {
     static PyType_Slot slots[] = {{Py_tp_call, reinterpret_cast<void*>(call_slot)}, {0, nullptr}};
     nb::class_<Calls>(module, "Calls", nb::type_slots(slots),
                       "What Kernel is made of: binds and runs calls like earlier ones.")
-        .def(nb::init<nb::object, nb::object, nb::object, size_t, const nb::list&>(),
-             "array_type"_a, "output_type"_a, "allocate"_a, "most_bytes"_a, "slots"_a)
+        .def(nb::init<nb::object, nb::object, nb::object, nb::tuple, size_t, const nb::list&>(),
+             "array_type"_a, "output_type"_a, "allocate"_a, "scalar_types"_a, "most_bytes"_a,
+             "slots"_a)
         .def("remember", &Calls::remember, "grid"_a, "threadgroup"_a, "picks_threadgroup"_a,
              "launcher"_a, "order"_a)
         .def(

@@ -28,6 +28,7 @@ from pymetal.errors import ArgumentError, DeviceError, LaunchError
 from pymetal.origin import Origin
 from pymetal.queue import Deferred, Queue
 from pymetal.results import output
+from pymetal.scalars import PLAIN_SCALARS
 
 Array = np.ndarray[Any, Any]
 
@@ -88,6 +89,7 @@ class Kernel(_native.Calls):
             np.ndarray,
             output,
             _Outputs(self.name, self._arguments, self._limits),
+            PLAIN_SCALARS,
             self._limits.max_buffer_bytes,
             [slot(argument) for argument in self._arguments],
         )

@@ -12,6 +12,9 @@ import numpy as np
 from pymetal.datatypes import DataType, scalar_dtype
 from pymetal.shown import shown
 
+# NumPy's scalars that are what their `item` is, a Python number.
+PLAIN_SCALARS = tuple(np.dtype(code).type for code in "?bhilqBHILQefd")
+
 
 class Misfit(Exception):  # noqa: N818 - becomes an ArgumentError where the argument is known
     """Why a value does not fit; the caller adds which argument it was for."""

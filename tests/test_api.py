@@ -334,14 +334,25 @@ def test_words_that_say_nothing_keep_a_call_warm(library, monkeypatch):
         np.testing.assert_array_equal(library.scale(output(8), X, 2.0, 8, **given), 2 * X)
 
 
-def test_numpy_scalars_of_the_declared_types_keep_a_call_warm(library, monkeypatch):
+@pytest.mark.parametrize(
+    ("real", "whole"),
+    [(np.float32, np.uint32), (np.float64, np.int64), (np.float16, np.int8), (float, np.uint64)],
+)
+def test_numpy_scalars_keep_a_call_warm(library, monkeypatch, real, whole):
     library.scale(output(8), X, 1.0, 8, grid=8, threadgroup=8)
     monkeypatch.setattr(pymetal.Kernel, "call", None)  # where a call that is not warm goes
     for factor, count in ((2, 8), (-3, 5)):
-        out = library.scale(
-            output(8), X, np.float32(factor), np.uint32(count), grid=8, threadgroup=8
-        )
+        out = library.scale(output(8), X, real(factor), whole(count), grid=8, threadgroup=8)
         np.testing.assert_array_equal(out[:count], factor * X[:count])
+
+
+def test_calls_that_stay_cold_do_not_make_others_forget(library, monkeypatch):
+    cold = {"grid": 16, "threadgroup": 8}
+    library.scale(output(8), X, 1.0, 8, grid=8, threadgroup=8)
+    for _ in range(100):
+        library.scale(output(8), X, np.array(2.0, np.float32), 8, **cold)  # 0-d arrays are
+    monkeypatch.setattr(pymetal.Kernel, "call", None)
+    assert library.scale(output(8), X, 2.0, 8, grid=8, threadgroup=8)[3] == 2 * X[3]
 
 
 def test_many_geometries_each_run_right(library):

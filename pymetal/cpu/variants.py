@@ -5,12 +5,15 @@ Code for full simdgroups is about half of what a kernel's launches may need, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 from pymetal import _native
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.lanes import LANES, LaneLayout, copies, lane_layout
+from pymetal.devices import Size
+
+_GEOMETRIES = 64  # whose pipeline is remembered
 
 
 class Variants:
@@ -25,6 +28,7 @@ class Variants:
         self.notes: list[str] = []
         self._compiled = cache(compiled)
         self._pipelines: dict[tuple[LaneLayout, ...], _native.Pipeline] = {}
+        self.pipeline = lru_cache(_GEOMETRIES)(self._pipeline)
 
     def code(self, layout: LaneLayout) -> Compiled:
         """The code for a layout."""
@@ -33,14 +37,14 @@ class Variants:
         self.notes += [note for note in code.notes if note not in self.notes]
         return code
 
-    def pipeline(self, grid: Sequence[int], threadgroup: Sequence[int]) -> _native.Pipeline:
+    def _pipeline(self, grid: Size, threadgroup: Size) -> _native.Pipeline:
         """What launches that geometry."""
         layouts = self._layouts(grid, threadgroup)
         if layouts not in self._pipelines:
             self._pipelines[layouts] = self._loaded(layouts)
         return self._pipelines[layouts]
 
-    def _layouts(self, grid: Sequence[int], threadgroup: Sequence[int]) -> tuple[LaneLayout, ...]:
+    def _layouts(self, grid: Size, threadgroup: Size) -> tuple[LaneLayout, ...]:
         layouts = copies(lane_layout(grid, threadgroup), grid, threadgroup)
         first = self.first or self.code(layouts[0])
         if first.granularity == "thread":
