@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pymetal.air.function import Argument, Function
@@ -113,6 +112,8 @@ def _unknown(
     elif declared is not None:
         why = f"argument '{name}' is switched off by function constant '{declared.enabled_by}'"
     else:
+        from difflib import get_close_matches
+
         close = get_close_matches(name, by_name, 1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         why = f"there is no argument '{name}'{hint}"

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -107,6 +106,8 @@ def shipped_metallib() -> Path:
 def _not_found(file: str, folders: Sequence[Path]) -> FunctionNotFoundError:
     files = {path for folder in folders for path in folder.glob("*.metal")}
     available = sorted({path.stem for path in files})
+    import difflib
+
     lines = [f"no kernel '{file}': there is no {file}.metal in"]
     lines += [
         f"  {folder.absolute()}{'' if folder.is_dir() else ' (no such folder)'}"
@@ -118,7 +119,7 @@ def _not_found(file: str, folders: Sequence[Path]) -> FunctionNotFoundError:
     elif starts := [stem for stem in available if file.startswith(f"{stem}_")]:
         # Perhaps a macro or a template makes it.
         lines.append(f"Did you mean '{max(starts, key=len)}:{file}'?")
-    elif close := get_close_matches(file, available, 1):
+    elif close := difflib.get_close_matches(file, available, 1):
         lines.append(f"Did you mean '{close[0]}'?")
     lines.append(f"There are: {', '.join(available) or 'no kernels at all'}.")
     return FunctionNotFoundError("\n".join(lines), available=tuple(available))

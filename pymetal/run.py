@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -127,6 +126,8 @@ def run_metal_kernel(
 @contextmanager
 def _captured(device: Device) -> Iterator[None]:
     """A GPU capture around a launch, whose path goes to the log."""
+    import logging  # a tenth of the time that importing PyMetal takes
+
     from pymetal.gpu_capture import capture
 
     with capture(device=device) as path:

@@ -41,6 +41,21 @@ def test_the_public_functions_load_numpy_but_no_compiler():
     assert not loaded & {"llvmlite", "ml_dtypes", "ziglang", "importlib.metadata", "typer", "rich"}
 
 
+def test_a_launch_from_the_caches_loads_no_compiler(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYMETAL_CACHE_DIR", str(tmp_path))
+    launch = """
+import numpy as np
+from pymetal import run_metal_kernel
+x = np.arange(64, dtype=np.float32)
+out = run_metal_kernel("silu", [x], (64,), (64, 1, 1), (64, 1, 1), device="cpu")
+assert np.isfinite(out).all() and out[1] > 0.7
+"""
+    compiler = {"llvmlite", "pymetal.air.normalise", "pymetal.cpu.vectorise", "pymetal.msl.clang"}
+    first, second = loaded_after(launch), loaded_after(launch)
+    assert first & compiler
+    assert not second & (compiler | {"subprocess", "logging", "difflib"})
+
+
 def test_the_front_end_imports_without_numpy_and_the_native_module():
     """The build compiles the shipped kernels before either is there."""
     blocked = "sys.modules['numpy'] = sys.modules['pymetal._native'] = None"

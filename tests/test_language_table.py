@@ -12,7 +12,8 @@ from metal_calls import only_on_the_software_device
 import pymetal
 from pymetal.air import module
 from pymetal.cpu.intrinsics import meaning
-from pymetal.msl.clang import INCLUDE, find_clang
+from pymetal.msl.clang import find_clang
+from pymetal.msl.options import INCLUDE
 from pymetal.msl.rewrite import forbidden, parameters
 
 TESTS = Path(__file__).parent

@@ -17,7 +17,7 @@ from metal_calls import (
 )
 
 import pymetal
-from pymetal.msl.clang import INCLUDE
+from pymetal.msl.options import INCLUDE
 
 NOTHING = [("float", np.zeros(1, np.float32))]
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import re
 
+from pymetal.air.fault_addresses import NO_FUNCTION
 from pymetal.air.normalise import insert_functions
 from pymetal.air.operand_types import TYPE, types_of
-
-# Below the lowest address that a process may map; not the one of recursion.py.
-FAULT_ADDRESS = 0x1010
 
 _NAME = r'"[^"]*"|[-\w.$]+'
 _CALL = re.compile(
@@ -76,6 +74,6 @@ def _choice(name: str, result: str, types: list[str], numbers: dict[str, int]) -
         value = "" if is_void else f"%r{n} = "
         lines += [f"f{n}:", f"  {value}call {result} @{function}({operands})"]
         lines.append("  ret void" if is_void else f"  ret {result} %r{n}")
-    lines += ["none:", f"  store i32 0, ptr inttoptr (i64 {FAULT_ADDRESS} to ptr), align 4"]
+    lines += ["none:", f"  store i32 0, ptr inttoptr (i64 {NO_FUNCTION} to ptr), align 4"]
     lines += ["  ret void" if is_void else f"  ret {result} zeroinitializer", "}", ""]
     return "\n".join(lines)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pymetal.air.fault_addresses import CALLS_TOO_DEEP
+
 MOST_CALLS_DEEP = 8
 _FEWEST_CALLS_DEEP = 3
 # Copies of functions that call themselves twice double with each depth.
 _MOST_LINES = 20_000
-# Below the lowest address that a process may map.
-FAULT_ADDRESS = 0x1008
 
 _DEBUG = re.compile(r"(?:,)? !dbg !\d+")
 
@@ -76,5 +76,5 @@ def _too_deep(head: str, name: str, level: int) -> str:
         type_,
     ).strip()
     result = "ret void" if type_ == "void" else f"ret {type_} zeroinitializer"
-    fault = f"store i32 0, ptr inttoptr (i64 {FAULT_ADDRESS} to ptr), align 4"
+    fault = f"store i32 0, ptr inttoptr (i64 {CALLS_TOO_DEEP} to ptr), align 4"
     return f"{head}\n  {fault}\n  {result}\n}}\n"

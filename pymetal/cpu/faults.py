@@ -6,8 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from pymetal import _native
-from pymetal.air import pointers
-from pymetal.air.recursion import FAULT_ADDRESS, MOST_CALLS_DEEP
+from pymetal.air.fault_addresses import CALLS_TOO_DEEP, NO_FUNCTION
 from pymetal.devices import Binding
 from pymetal.errors import KernelFault
 
@@ -47,12 +46,14 @@ def kernel_fault(
     if kind == "trap":
         reason = signal.Signals(fault.signal).name
         return KernelFault(f"{name}: stopped by {reason}\n  {where}", signal=reason, **facts)
-    if fault.address == FAULT_ADDRESS:
+    if fault.address == CALLS_TOO_DEEP:
+        from pymetal.air.recursion import MOST_CALLS_DEEP
+
         return KernelFault(
             f"{name}: a function called itself more than {MOST_CALLS_DEEP} deep\n  {where}",
             **facts,
         )
-    if fault.address == pointers.FAULT_ADDRESS:
+    if fault.address == NO_FUNCTION:
         return KernelFault(
             f"{name}: a call through a pointer that points to no function\n  {where}", **facts
         )

@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from pymetal.errors import ToolchainError
+from pymetal.msl.options import INCLUDE
 
-# The only headers there are; clang also runs here, so that no file found by chance is included.
-INCLUDE = Path(__file__).parent / "include"
 # Search paths that clang takes from the environment would add the system's headers.
 _IGNORED_VARIABLES = frozenset(
     ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "OBJC_INCLUDE_PATH", "SDKROOT")

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from pymetal.cache import default_folder, digest
 from pymetal.errors import ToolchainError
-from pymetal.msl.clang import INCLUDE, Clang
+from pymetal.msl.clang import Clang
+from pymetal.msl.options import INCLUDE
 
 _HEADER = INCLUDE / "pymetal_stdlib.h"
 _UNUSED_SECONDS = 14 * 86400.0

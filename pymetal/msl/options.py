@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 
 from pymetal.errors import UnsupportedError
-from pymetal.msl.clang import INCLUDE
 from pymetal.source import CompileOptions
+
+# The only headers there are; clang also runs here, so that no file found by chance is included.
+INCLUDE = Path(__file__).parent / "include"
 
 NEWEST_LANGUAGE = (4, 0)
 _OLDEST_LANGUAGE = (1, 0)

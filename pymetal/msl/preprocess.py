@@ -10,8 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymetal.msl.clang import INCLUDE, find_clang
-from pymetal.msl.options import preprocess_flags
+from pymetal.msl.options import INCLUDE, preprocess_flags
 from pymetal.source import CompileOptions, Source, checked_text
 
 STDIN = "<stdin>"
@@ -50,6 +49,8 @@ def preprocess(source: Source, options: CompileOptions) -> Preprocessed:
     if _is_plain(source, options):
         text = _DIRECTIVE.sub(lambda m: m[0] if m[1] == "pragma" else " " * len(m[0]), source.text)
         return Preprocessed(text, True, tensors=_TENSORS.search(source.text) is not None)
+    from pymetal.msl.clang import find_clang  # what is plain needs no clang, nor to load this
+
     beside = [] if source.path is None else ["-iquote", str(source.path.absolute().parent)]
     done = find_clang().run([*preprocess_flags(options), *beside, "-"], source.text)
     errors = done.stderr if done.returncode != 0 else ""

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from pymetal.msl.clang import INCLUDE
 from pymetal.msl.declarations import Declaration, name_token
+from pymetal.msl.options import INCLUDE
 from pymetal.msl.rewrite import spaces
 from pymetal.msl.rewrite.problems import Problem
 from pymetal.msl.tokens import Tokens
