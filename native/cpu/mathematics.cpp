@@ -123,6 +123,11 @@ void add_mathematics_symbols(SymbolTable& table) {
     table.add("roundevenf", +[](float x) { return std::nearbyint(x); });
     table.add("fmaf", +[](float x, float y, float z) { return std::fma(x, y, z); });
     table.add("fma", +[](double x, double y, double z) { return std::fma(x, y, z); });
+    // Of doubles: what processors without SSE4.1 have no instructions for.
+    table.add("floor", +[](double x) { return std::floor(x); });
+    table.add("ceil", +[](double x) { return std::ceil(x); });
+    table.add("trunc", +[](double x) { return std::trunc(x); });
+    table.add("rint", +[](double x) { return std::rint(x); });
     table.add("ldexpf", +[](float x, int exponent) { return std::ldexp(x, exponent); });
     table.add("ilogbf", +[](float x) { return std::ilogb(x); });
     table.add("frexpf", +[](float x, int* exponent) { return std::frexp(x, exponent); });
