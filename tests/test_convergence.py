@@ -93,6 +93,18 @@ kernel void leaving(device uint* out [[buffer(0)]], constant uint& count [[buffe
     out[lane] = seen * 100 + active();
 }
 
+kernel void repeating(device uint* out [[buffer(0)]], constant uint& count [[buffer(1)]],
+                      uint lane [[thread_position_in_grid]]) {
+    uint seen = 0;
+    for (uint i = 0; i < count; ++i) {
+        uint left = (lane + i) % 4;
+        do {
+            seen = seen * 3 + active();
+        } while (left-- != 0);
+    }
+    out[lane] = seen;
+}
+
 kernel void choosing(device uint* out [[buffer(0)]], constant uint& count [[buffer(1)]],
                      uint lane [[thread_position_in_grid]]) {
     uint seen = 0;
@@ -206,3 +218,13 @@ def test_switches_in_loops(run, count: int) -> None:
         lockstep.active(case == 2, 100)
         lockstep.active(case != 1, 10000)
     np.testing.assert_array_equal(run("choosing", count), lockstep.seen)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_lanes_that_leave_an_inner_loop_wait_for_the_others(run, count: int) -> None:
+    seen = np.zeros(LANES, np.uint32)
+    for i in range(count):
+        for j in range(4):
+            mask = j <= (LANE + i) % 4
+            seen[mask] = seen[mask] * 3 + mask.sum()
+    np.testing.assert_array_equal(run("repeating", count), seen)

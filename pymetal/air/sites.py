@@ -5,9 +5,10 @@ first (docs/air.md, section 4). In program order that makes lanes meet again aft
 a block comes after those that lead to it, and what follows a loop after all of the loop. (The
 order of the text is another: clang may write the end of a loop before its body.)
 Loops need more: a lane that skips the rest of an iteration must not join, in its next one, those
-that are still in this one. Where an iteration can end without passing the loop's last site, lanes
-meet at its end: `air.simdgroup.converge`, a site of its own, does that for lanes that run one by
-one; lanes that run as a vector are together anyway.
+that are still in this one. Where an iteration can end without passing the loop's last site, or that
+is in an inner loop, which some lanes leave before others, lanes meet at its end:
+`air.simdgroup.converge`, a site of its own, does that for lanes that run one by one; lanes that run
+as a vector are together anyway.
 
 The module is text here, and large: lines are looked at, not parsed.
 """
@@ -28,6 +29,7 @@ _CALL = re.compile(
 _PLACE = re.compile(
     r"air\.get_(thread_index_in_simdgroup|simdgroup_index_in_threadgroup)\.i(16|32|64)"
 )
+_FOR_ALL = re.compile(r"air\.(?:wg\.barrier|simdgroup_matrix_)")
 _LABEL = re.compile(r'("[^"]*"|[-\w.$]+):')
 _TARGET = re.compile(r'label %("[^"]*"|[-\w.$]+)')
 _TERMINATORS = ("  br ", "  switch ", "  indirectbr ", "  ret ", "  unreachable")
@@ -53,7 +55,7 @@ class _Block:
 class _Site:
     line: int
     block: str
-    is_barrier: bool
+    is_for_all: bool  # all lanes pass it together, or the kernel is at fault
 
 
 def number_sites(text: str) -> tuple[str, int]:
@@ -74,7 +76,7 @@ def number_sites(text: str) -> tuple[str, int]:
                 if place := _PLACE.fullmatch(call[2]):
                     lines[i] = f"{line[: line.index('=')]}= {_own(*place.groups())}"
                 elif is_cross_lane(call[2]):
-                    sites.append(_Site(i, blocks[-1].name, ".wg.barrier" in call[2]))
+                    sites.append(_Site(i, blocks[-1].name, _FOR_ALL.match(call[2]) is not None))
             elif line.startswith(_TERMINATORS):
                 blocks[-1].terminator = i
             if blocks[-1].terminator >= 0:  # a switch goes on for lines
@@ -118,16 +120,17 @@ def _converging(
     blocks: list[_Block], sites: list[_Site], loops: _Loops
 ) -> dict[tuple[str, str], tuple[int, int]]:
     """Edges (latch, header) on which lanes meet -> (the site after which that counts, rank)."""
-    if all(site.is_barrier for site in sites):
+    if all(site.is_for_all for site in sites):
         return {}
     found = {}
     for header, latches in loops.latches.items():
         body = loops.body(header)
-        inside = [k for k, s in enumerate(sites) if s.block in body and not s.is_barrier]
+        inside = [k for k, s in enumerate(sites) if s.block in body and not s.is_for_all]
         if not inside:
             continue
         last = sites[inside[-1]].block
-        if all(loops.dominates(last, latch) for latch in latches):
+        own = loops.innermost(last) == header
+        if own and all(loops.dominates(last, latch) for latch in latches):
             continue
         rank = 1 + len(loops.latches) - loops.depth(header)
         for latch in latches:
@@ -205,6 +208,11 @@ class _Loops:
                     pending += self._predecessors[name]
             self._bodies[header] = body
         return self._bodies[header]
+
+    def innermost(self, block: str) -> str:
+        """The header of the innermost loop that a block is in; "" if it is in none."""
+        around = [header for header in self.latches if block in self.body(header)]
+        return max(around, key=self.depth, default="")
 
     def depth(self, header: str) -> int:
         """How many loops a loop is in, itself included."""
