@@ -5,13 +5,16 @@ Nothing in it is undefined or depends on timing: signed arithmetic is done unsig
 where all threads pass, threadgroup memory is written by its owner between barriers. Shuffles may
 name lanes that are not active: on the software device such a lane keeps its own value.
 
-Seeds from `WIDER` on have more types, and atomics.
+Seeds from `WIDER` on have more types, and atomics; those from `LATER` on also what
+random_statements.py has.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+
+from random_statements import FLOAT_FUNCTIONS, PARAMETERS, UINT_FUNCTIONS, Statements
 
 # (grid, threadgroup): rows of lanes, partial simdgroups, widths that 32 does not divide, edges.
 SHAPES = [
@@ -32,11 +35,12 @@ _UNSIGNED = ("uint", "ushort", "uchar", "ulong")
 _TYPES = ("uint", "uint", "int", "float", "float", "half", "ushort", "uchar", "ulong", "short")
 _WIDER_TYPES = (*_TYPES, "long", "long", "char", "bfloat", "bfloat", "bool")
 WIDER = 1_000_000
+LATER = 2_000_000
 _ATOMICS = ("add", "max", "min", "xor", "or", "and", "sub")  # one for each counter
 _SIMD_TYPES = ("uint", "int", "float", "half", "ushort", "short")
 
 
-class RandomKernel:
+class RandomKernel(Statements):
     """One kernel, made from a seed. `text` is its source; it is called `k<seed>`."""
 
     def __init__(self, seed: int, size: int = 12) -> None:
@@ -54,6 +58,11 @@ class RandomKernel:
         self.wider = seed >= WIDER
         self.types = _WIDER_TYPES if self.wider else _TYPES
         self.size = size
+        self.later = seed >= LATER
+        self.deepest = 5
+        if self.later:
+            self._plan()
+            self.deepest = self.random.choice((2, 3, 3, 4, 5))
         self.text = self._make()
 
     def _make(self) -> str:
@@ -67,16 +76,24 @@ class RandomKernel:
                 self._line(f"result = result * 31u + (isnan({name}) ? 7u : hash({name}));")
             else:
                 self._line(f"result = result * 31u + uint({name});")
+        if self.later:
+            self._end()
         if self.wider and self.barriers:
             self._line("threadgroup_barrier(mem_flags::mem_threadgroup);")
             for k in range(len(_ATOMICS)):
                 value = f"atomic_load_explicit(&counters[{k}], memory_order_relaxed)"
                 self._line(f"result = result * 31u + {value};")
         counters = f"threadgroup atomic_uint counters[{len(_ATOMICS)}];" if self.wider else ""
+        more, declarations = (PARAMETERS, self._declarations()) if self.later else ("", "")
+        end = "    result += cells[result & 7] + small[result & 3];"
+        if self.later and self.random.random() < 0.7:
+            end = (
+                "    for (uint i = 0; i < 8; ++i) result = result * 31u + cells[i] + small[i & 3];"
+            )
         body = "\n".join(self.lines)
         return f"""
 kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[buffer(1)]],
-    device const float* f [[buffer(2)]], constant uint& n [[buffer(3)]],
+    device const float* f [[buffer(2)]], constant uint& n [[buffer(3)]],{more}
     uint3 gid [[thread_position_in_grid]], uint3 grid [[threads_per_grid]],
     uint3 tid [[thread_position_in_threadgroup]],
     uint index [[thread_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]],
@@ -88,8 +105,8 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
     uint cells[8];
     for (uint i = 0; i < 8; ++i) cells[i] = i * place;
     ushort small[4] = {{1, 2, 3, 4}};
-{body}
-    result += cells[result & 7] + small[result & 3];
+{declarations}{body}
+{end}
     out[place] = result;
 }}
 """
@@ -108,7 +125,7 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
 
     def _statement(self) -> None:
         choices = [self._assign] * 6
-        if self.depth < 5:
+        if self.depth < self.deepest:
             choices += [self._if, self._if, self._for, self._while, self._switch]
         if self.simd:
             choices += [self._simd, self._simd]
@@ -117,6 +134,11 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         choices += [self._array, self._vector]
         if self.wider:
             choices += [self._atomic] * (2 if self.barriers else 0)
+        if self.later:
+            choices += self._later()
+            choices += [self._lanes, self._lanes, self._votes] if self.simd else []
+            if self.barriers and self.uniform and self.depth < 3:
+                choices += [self._transpose, self._transpose]
         if self.loops:
             choices += [self._jump]
         if self.depth > 1 and not self.barriers and self.random.random() < 0.15:
@@ -158,11 +180,14 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         self._line(f"uint e{i} = {bound};")
         self._line(f"for (uint {i} = 0; {i} < e{i}; ++{i}) {{")
         # A loop that lanes leave early is uniform no more.
-        self.loops += 1
+        loops = self.loops
+        # With barriers in it, no lane may leave it early.
+        together = uniform and self.barriers and self.uniform and self.later
+        self.loops = 0 if together else loops + 1
         self.readable.append((i, "uint"))
-        self._block(self.random.randint(1, 3), uniform and not self.barriers)
+        self._block(self.random.randint(1, 3), together or (uniform and not self.barriers))
         self.readable.pop()
-        self.loops -= 1
+        self.loops = loops
         self._line("}")
 
     def _while(self) -> None:
@@ -307,6 +332,8 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
 
     def _unsigned(self, type_: str, depth: int) -> str:
         a, b = (f"{type_}({self._expression(type_, depth - 1)})" for _ in range(2))
+        if self.later and type_ == "uint" and self.random.random() < 0.25:
+            return self.random.choice(UINT_FUNCTIONS).format(a, b)
         operator = self.random.choice(
             ["+", "-", "*", "&", "|", "^", "<<", ">>", "/", "%", "?", "min", "popcount", "float"]
         )
@@ -326,6 +353,8 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
 
     def _float(self, depth: int) -> str:
         a, b = (self._expression("float", depth - 1) for _ in range(2))
+        if self.later and self.random.random() < 0.3:
+            return self.random.choice(FLOAT_FUNCTIONS).format(a, b)
         choice = self.random.randint(0, 9)
         if choice < 4:
             return f"({a} {'+-*/'[choice]} {b})"
@@ -361,6 +390,7 @@ def source(seeds: Iterable[int], size: int = 12) -> str:
     kernels = "\n".join(RandomKernel(seed, size).text for seed in seeds)
     return f"""#include <metal_stdlib>
 using namespace metal;
+struct Record {{ uint a; float2 b; uchar c; }};
 static uint dot2(uint2 v) {{ return v.x * v.y; }}
 static float dot2(float2 v) {{ return v.x * v.y; }}
 static uint hash(float x) {{ return as_type<uint>(x == 0.0f ? 0.0f : x); }}

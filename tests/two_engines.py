@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
 
 import numpy as np
 from random_kernels import SHAPES, RandomKernel, source
+from random_statements import TALLIES
 
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.air.container import Container
@@ -58,15 +59,31 @@ def with_positions(body: str) -> str:
 
 
 class Engine:
-    """One kernel on one engine; vectorised code is made for each lane layout as needed."""
+    """One kernel on one engine; vectorised code is made for each lane layout as needed.
 
-    def __init__(self, function: CanonicalFunction, name: str) -> None:
+    `ready` is what there is of it already.
+    """
+
+    def __init__(
+        self,
+        function: CanonicalFunction,
+        name: str,
+        ready: Mapping[LaneLayout, Compiled] | None = None,
+    ) -> None:
         self.function = function
         self.name = name
+        self.ready = ready or {}
         self.variants = Variants(self.compiled)
 
+    @cached_property
+    def reference(self) -> Compiled:
+        """The same for all layouts."""
+        return compile_kernel(self.function, "reference")
+
     def compiled(self, layout: LaneLayout) -> Compiled:
-        compiled = compile_kernel(self.function, self.name, layout)
+        if self.name == "reference":
+            return self.reference
+        compiled = self.ready.get(layout) or compile_kernel(self.function, self.name, layout)
         assert compiled.engine == self.name
         return compiled
 
@@ -75,7 +92,8 @@ class Engine:
         pipeline = self.variants.pipeline(size, group)
         assert self.variants.first is not None
         addresses = [arrays[index].ctypes.data for index in self.variants.first.buffers]
-        assert pipeline.launch(addresses, [], size, group) is None
+        fault = pipeline.launch(addresses, [], size, group)
+        assert fault is None, f"{self.name}, {size}, {group}: {fault.kind} {fault.signal}"
 
 
 def both(function: CanonicalFunction) -> tuple[Engine, Engine]:
@@ -102,19 +120,31 @@ def differences(
     """What differs between the engines: a line and the source for each kernel that does."""
     seeds = list(seeds)
     functions = canonical(source(seeds, size), *(f"k{seed}" for seed in seeds))
-    found = []
-    for seed, function in zip(seeds, functions, strict=True):
-        n = np.array([seed % 11], np.uint32)
-        engines = both(function)
-        for grid, threadgroup in shapes or shapes_of(seed):
-            results = [np.zeros(int(np.prod(grid)), np.uint32) for _ in engines]
-            for engine, result in zip(engines, results, strict=True):
-                engine(result, *inputs(), n, grid=grid, threadgroup=threadgroup)
-            if not np.array_equal(*results):
-                found.append(
-                    f"seed {seed}, size {size}, grid {grid}, threadgroup {threadgroup}: threads "
-                    f"{np.flatnonzero(results[0] != results[1])[:10]} differ\n"
+    found = [
+        difference(seed, size, both(function), shapes or shapes_of(seed))
+        for seed, function in zip(seeds, functions, strict=True)
+    ]
+    return [text for text in found if text]
+
+
+def difference(
+    seed: int, size: int, engines: tuple[Engine, Engine], shapes: list[tuple[Size, Size]]
+) -> str:
+    """What differs in the first of these launches where anything does, and the kernel's source."""
+    n = np.array([seed % 11], np.uint32)
+    for grid, threadgroup in shapes:
+        threads = int(np.prod(grid))
+        results = []
+        for engine in engines:
+            out, more = np.zeros(threads, np.uint32), np.arange(4 * threads, dtype=np.uint32)
+            tally = np.full(TALLIES, 100, np.uint32)
+            engine(out, *inputs(), n, more, tally, grid=grid, threadgroup=threadgroup)
+            results.append((out, more, tally))
+        for what, expected, actual in zip(("out", "more", "tally"), *results, strict=True):
+            if not np.array_equal(expected, actual):
+                return (
+                    f"seed {seed}, size {size}, grid {grid}, threadgroup {threadgroup}: "
+                    f"{what}{np.flatnonzero(expected != actual)[:10]} differ\n"
                     f"{RandomKernel(seed, size).text}"
                 )
-                break
-    return found
+    return ""
