@@ -5,9 +5,10 @@
     python tests/fuzz/engines.py --count 100000 --jobs 8 --seconds 3600
 
 Seeds run in child processes: one that ends its process is found, and the rest go on. Each is
-launched in one geometry. LLVM, which would take most of the time, takes little trouble, and over
-most of them hardly any: the vectoriser is tested. tests/test_engines_agree.py compiles some seeds
-as users' kernels are, for all geometries.
+launched in the geometries that one code serves, or two. LLVM, which would take most of the time,
+takes little trouble, and over most of them hardly any: the vectoriser is tested. What kernels share
+is compiled once for a dozen (together.py). tests/test_engines_agree.py compiles some seeds as
+users' kernels are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +27,45 @@ import llvmlite.binding as llvm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from random_kernels import SHAPES
-from two_engines import differences
+import together
+from random_kernels import SHAPES, source
+from two_engines import Engine, Size, canonical, difference
 
-from pymetal.cpu import jit
+from pymetal.cpu import budget, jit
+from pymetal.cpu.lanes import LaneLayout, copies, lane_layout
+from pymetal.cpu.vectorise import emitter
 
 BATCH = 96  # seeds a process
 AT_ONCE = 12  # kernels a source file
 SECONDS_EACH = 20
 SIZES = (1, 3, 3, 6)
-OPTIMISED = 5  # one file of so many
+OPTIMISED = 7  # one file of so many
+WRITTEN_OUT = 5  # in one of so many accesses lane by lane are written out, if they are few
+# (grid, threadgroup): each layout of lanes, with and without partial simdgroups.
+MORE_SHAPES = [
+    ((96,), (96,)),
+    ((64, 3), (32, 2)),
+    ((32, 3, 2), (32, 1, 2)),
+    ((16, 4), (16, 2)),
+    ((48, 2), (16, 2)),
+    ((16, 16), (8, 8)),
+    ((8, 8), (8, 4)),
+    ((4, 8, 2), (4, 8, 1)),
+    ((2, 32), (2, 16)),
+    ((1, 64), (1, 32)),
+    ((7,), (32,)),
+    ((60,), (20,)),
+    ((90,), (33,)),
+    ((33, 2), (33, 1)),
+    ((17, 5), (16, 4)),
+    ((8, 7), (8, 8)),
+    ((2, 30), (2, 32)),
+    ((4, 4, 6), (4, 4, 4)),
+    ((3, 3, 3), (3, 3, 3)),
+]
 
 
-def to_registers(module: Any, speed: int) -> None:
+def to_registers(module: Any) -> None:
     """The least that LLVM can do: values need no memory, blocks that nothing reaches go."""
     manager = llvm.create_new_module_pass_manager()
     manager.add_sroa_pass()
@@ -47,19 +76,54 @@ def to_registers(module: Any, speed: int) -> None:
 
 def run(first: int, count: int) -> list[str]:
     """What differs, in this process."""
-    optimise, emitted = jit._optimise, jit._emitted
+    llvm.set_option("pymetal", "-combiner-disabled")  # saves a fifth of code generation
+    budget.code_generation = lambda text: 0.0
+    room, optimise, emitted = emitter._ROOM, jit._optimise, jit._emitted
+    jit._optimise = lambda module, speed: to_registers(module)
     jit._emitted = lambda module, entry, speed: emitted(module, entry, 0)
     found = []
     end = first + count
     while first < end:
         file = first // AT_ONCE
         last = min((file + 1) * AT_ONCE, end)
-        shape = SHAPES[file % len(SHAPES)]
+        emitter._ROOM = 0 if file % WRITTEN_OUT else room
         some = file % OPTIMISED == 0
-        jit._optimise = (lambda module, speed: optimise(module, 1)) if some else to_registers
-        found += differences(range(first, last), SIZES[file % len(SIZES)], [shape])
+        passes = (lambda module: optimise(module, 1)) if some else to_registers
+        found += differences(range(first, last), SIZES[file % len(SIZES)], file, passes)
         first = last
     return found
+
+
+def differences(
+    seeds: Sequence[int], size: int, file: int, optimise: Callable[[Any], None]
+) -> list[str]:
+    """What differs between the engines in the launches of a file's kernels."""
+    layouts, shapes = launches(file)
+    functions = canonical(source(seeds, size), *(f"k{seed}" for seed in seeds))
+    codes = [together.compiled(functions, layout, optimise) for layout in layouts]
+    found = []
+    for k, (seed, function) in enumerate(zip(seeds, functions, strict=True)):
+        ready = {layout: code[k] for layout, code in zip(layouts, codes, strict=True)}
+        engines = Engine(function, "reference"), Engine(function, "vectorised", ready)
+        found.append(difference(seed, size, engines, shapes))
+    return [text for text in found if text]
+
+
+@cache
+def groups() -> list[tuple[tuple[LaneLayout, ...], list[tuple[Size, Size]]]]:
+    """Launches that the same code serves, with its layouts. What takes one code comes twice."""
+    found: dict[tuple[LaneLayout, ...], list[tuple[Size, Size]]] = {}
+    for shape in [*SHAPES, *MORE_SHAPES]:
+        grid, threadgroup = (tuple(s) + (1,) * (3 - len(s)) for s in shape)
+        layouts = copies(lane_layout(grid, threadgroup), grid, threadgroup)
+        found.setdefault(layouts, []).append(shape)
+    single = [group for group in found.items() if len(group[0]) == 1]
+    return [*single, *single, *(group for group in found.items() if len(group[0]) > 1)]
+
+
+def launches(file: int) -> tuple[tuple[LaneLayout, ...], list[tuple[Size, Size]]]:
+    """The layouts that a file's kernels are compiled for, and their launches."""
+    return groups()[file % len(groups())]
 
 
 def batch(first: int, count: int, until: float) -> tuple[int, list[str]]:
