@@ -6,7 +6,7 @@ take it, as pending masks, and control goes down the component's line of nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pymetal.air.ir import Block, Instruction
 from pymetal.air.ir.values import Constant, Local, Value
@@ -34,6 +34,7 @@ class Walker:
         self.node_labels: dict[Node, str] = {}
         size = sum(len(b.instructions) for b in emitter.function.blocks)
         self.twice = size <= _MAX_TWICE
+        self.rank = {name: k for k, name in enumerate(_in_line(self.regions.top))}
 
     def run(self) -> None:
         top = self.regions.top
@@ -243,6 +244,8 @@ class Walker:
         """Give the phis of `target` the values they have when coming from `block`, in the lanes
         of `mask`; None: nobody else's value is there yet, all lanes may be overwritten."""
         e = self.e
+        if mask is not None and self.comes_first(block.name, target):
+            mask = None
         stores = []
         for phi in self.blocks[target].phis:
             value = next(v for v, source in phi.incoming if source == block.name)
@@ -263,6 +266,20 @@ class Walker:
         for store in stores:
             e.do(store)
 
+    def comes_first(self, block: str, target: str) -> bool:
+        """Whether no lanes that come by other edges wait for `target` when some come from `block`.
+
+        Lanes that wait go on before any loop starts over that leads through both. So those of a
+        loop without `target` may wait for others of it; else the first of the edges in the line is
+        the first, be it of those into a loop or of those back to its header.
+        """
+        graph = self.e.shapes.graph
+        if any(block in body and target not in body for body in graph.loops.values()):
+            return False
+        loop = graph.loops.get(target, {target})
+        others = [p for p in graph.predecessors[target] if (p in loop) == (block in loop)]
+        return all(self.rank[block] <= self.rank[other] for other in others)
+
     def phi_value(self, phi: Instruction, value: Value) -> str:
         e = self.e
         if phi.name in e.shapes.matrices:
@@ -270,3 +287,11 @@ class Walker:
                 return e._fetch(value.name, value.type)
             return value.text
         return e.vector(value) if e.shapes.shapes[phi.name] is None else e.scalar(value)
+
+
+def _in_line(region: Region) -> Iterator[str]:
+    """The blocks in the order in which they are written: nodes of a component in its order."""
+    yield from region.main
+    for component in region.components:
+        for node in component.nodes:
+            yield from _in_line(node.region)
