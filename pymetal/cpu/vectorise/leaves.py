@@ -98,8 +98,11 @@ class Leaves:
             return value
         if isinstance(value, Constant):
             return value
-        first, second = self.parts(value)
-        result = self.add(call("", value.type, FROM_LANES, [first, second]))
+        operands = self.parts(value)
+        for made in self.out:  # in this block
+            if made.callee == FROM_LANES and made.operands == operands:
+                return made.result
+        result = self.add(call("", value.type, FROM_LANES, operands))
         self.matrices.add(result.name)
         return result
 
