@@ -88,7 +88,8 @@ def compile_ir(texts: Sequence[str], entry: str, *, kernel: str) -> NativeCode:
     """
     with lock:
         module = _linked(texts, entry, kernel)
-        _optimise(module, speed=2)
+        # What more would find, such as loads that can be one, was found before lanes were vectors.
+        _optimise(module, speed=1)
         seconds = budget.code_generation(str(module))
         if seconds > budget.CODE_GENERATION_SECONDS:
             raise TooSlow(f"code that LLVM would compile for {seconds:.0f} seconds")
