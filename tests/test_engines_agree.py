@@ -124,6 +124,18 @@ CASES = {
         for (uint k = 0; k < 5; ++k) cells[(a[i] >> k) & 7] += k;
         out[i] = cells[i & 7] + mixed[i & 1].pair.x * 3 + mixed[0].small[i % 3];
     """,
+    "many_accesses_around_an_address_of_each_lane": """
+        device const uint *p = a + a[i] % 50u;
+        uint n = a[(i + 1) & 63] % 5u, s = 0;
+        for (uint k = 0; k < n; ++k) {
+            device const uint *w = p + k * (n & 1);
+            s += w[0] + 3 * w[1] + 5 * w[2] + 7 * w[k] + 9 * a[a[s % 60u] % 50u + k];
+            if (s & 2) s += w[4] * w[5] - a[(s >> 3) % 60u];
+            p += s & 1;
+        }
+        for (uint k = 0; k < lane % 3; ++k) s += p[k + 2] ^ a[(k * 5u + lane * lane) % 60u];
+        out[i] = s + p[0] * p[2] + p[6] + a[(i * 5u) % 50u + 3] - a[(i * 5u) % 50u + n];
+    """,
     "eight_to_sixtyfour_bits": """
         uchar c = uchar(a[i]); short s = short(a[i] * 77); ulong l = ulong(a[i]) << 31;
         char t = char(c + 3);

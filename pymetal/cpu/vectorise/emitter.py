@@ -22,6 +22,8 @@ from pymetal.cpu.vectorise.target import Target
 _ROOM = 12
 # Loads with which what lies behind is fetched, too.
 _FETCHES = 8
+# Vectors that lie in memory at a time to be given to functions, of 256 bytes each.
+_LENT = 8
 MASK = f"<{LANES} x i1>"
 ALL = "splat (i1 true)"
 
@@ -55,6 +57,11 @@ class Helpers:
 
     definitions: dict[str, str] = field(default_factory=dict)
     declarations: dict[str, str] = field(default_factory=dict)
+    patterns: dict[Offsets, int] = field(default_factory=dict)
+
+    def pattern(self, offsets: Offsets) -> int:
+        """A number for offsets of lanes, the same for the same."""
+        return self.patterns.setdefault(offsets, len(self.patterns))
 
 
 class Emitter:
@@ -96,6 +103,8 @@ class Emitter:
         self._masks: dict[str, str] = {}
         self._count = 0
         self._dummy = ""
+        self._lendable: list[str] = []  # stack slots for `in_memory`
+        self._lent: dict[str, str] = {}  # of this block: which vector lies in which
         self.crossing = _crossing(function, shapes)
         self.in_place = read_in_place(function)
         slots = shapes.matrices - self.in_place
@@ -132,6 +141,27 @@ class Emitter:
         name = f"%s{self._count}"
         self.head.append(f"  {name} = alloca {type_}, align 64")
         return name
+
+    def lend(self, value: Value) -> str:
+        """Where a varying value lies for functions that are given its address, in this block."""
+        if isinstance(value, Local) and value.name in self.crossing and self.varies(value):
+            return self.slot(value.name)
+        return self.in_memory(wide(self.type_text(value.type)), self.vector(value))
+
+    def in_memory(self, type_: str, vector: str) -> str:
+        """Where a vector lies for functions that are given its address, in this block."""
+        if vector not in self._lent:
+            if len(self._lent) < _LENT:
+                free = [slot for slot in self._lendable if slot not in self._lent.values()]
+                if not free:
+                    free = [self.stack(wide("i64"))]
+                    self._lendable += free
+                slot = free[0]
+            else:
+                slot = self._lent.pop(next(iter(self._lent)))
+            self.do(f"store {type_} {vector}, ptr {slot}")
+            self._lent[vector] = slot
+        return self._lent[vector]
 
     def dummy(self) -> str:
         """Memory of any scalar's size that nobody looks at."""
@@ -181,6 +211,7 @@ class Emitter:
         self.known = {}
         self.vectors = {}
         self._masks = {}
+        self._lent = {}
         self.places = {}
 
     def mask_text(self) -> str:
