@@ -14,7 +14,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from random_statements import FLOAT_FUNCTIONS, PARAMETERS, UINT_FUNCTIONS, Statements
+from random_statements import (
+    FLOAT_FUNCTIONS,
+    LATEST,
+    LINES,
+    PARAMETERS,
+    UINT_FUNCTIONS,
+    Statements,
+)
 
 # (grid, threadgroup): rows of lanes, partial simdgroups, widths that 32 does not divide, edges.
 SHAPES = [
@@ -58,7 +65,7 @@ class RandomKernel(Statements):
         self.wider = seed >= WIDER
         self.types = _WIDER_TYPES if self.wider else _TYPES
         self.size = size
-        self.later = seed >= LATER
+        self.later, self.latest = seed >= LATER, seed >= LATEST
         self.deepest = 5
         if self.later:
             self._plan()
@@ -78,13 +85,14 @@ class RandomKernel(Statements):
                 self._line(f"result = result * 31u + uint({name});")
         if self.later:
             self._end()
-        if self.wider and self.barriers:
+        if self.wider and self.barriers and self.atomics:
             self._line("threadgroup_barrier(mem_flags::mem_threadgroup);")
             for k in range(len(_ATOMICS)):
                 value = f"atomic_load_explicit(&counters[{k}], memory_order_relaxed)"
                 self._line(f"result = result * 31u + {value};")
         counters = f"threadgroup atomic_uint counters[{len(_ATOMICS)}];" if self.wider else ""
         more, declarations = (PARAMETERS, self._declarations()) if self.later else ("", "")
+        more += LINES if self.latest else ""
         end = "    result += cells[result & 7] + small[result & 3];"
         if self.later and self.random.random() < 0.7:
             end = (
@@ -133,7 +141,7 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
             choices += [self._exchange]
         choices += [self._array, self._vector]
         if self.wider:
-            choices += [self._atomic] * (2 if self.barriers else 0)
+            choices += [self._atomic] * (2 if self.barriers and self.atomics else 0)
         if self.later:
             choices += self._later()
             choices += [self._lanes, self._lanes, self._votes] if self.simd else []

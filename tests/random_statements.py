@@ -1,7 +1,11 @@
 """What random kernels of later seeds also do: memory in every pattern, more loops and lanes.
 
 Each thread owns four numbers of `more`, which it may read and write at any time. `tally` is for
-atomics of all threads, whose results nobody reads: what they come to depends on no order.
+atomics of all threads, whose results nobody reads: what they come to depends on no order. `lines`
+is only written, to the same place by a thread each time.
+
+Seeds from `LATEST` on also have simdgroup matrices; some have no atomics, so that what they only
+write may be stored past the caches.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from collections.abc import Callable
 
 PARAMETERS = """
     device uint* more [[buffer(4)]], device atomic_uint* tally [[buffer(5)]],"""
+LINES = " device uint* lines [[buffer(6)]],"
+LATEST = 3_000_000
 TALLIES = 16
 _ATOMICS = ("add", "max", "min", "xor", "or", "and", "sub")  # one for each tally below 7
 # Where the k-th of a thread's own numbers is: in a row, in columns, threads transposed.
@@ -18,6 +24,17 @@ _OWN = (
     "4u * place + {}",
     "place + threads * ({})",
     "4u * ((gid.x * grid.y + gid.y) * grid.z + gid.z) + {}",
+)
+# Where a thread's part of `lines` is, and what of some numbers goes there.
+_LINES = (
+    ("lines[place]", "{}"),
+    ("lines[place + threads]", "{}"),
+    ("((device uint2*)lines)[place]", "uint2({}, lane)"),
+    ("((device uint4*)lines)[place]", "uint4({}, place, n, 7u)"),
+    ("((device ushort*)lines)[place]", "ushort({})"),
+    ("((device uchar*)lines)[place]", "uchar({})"),
+    ("((device ulong*)lines)[place]", "ulong({}) << 7"),
+    ("((device float*)lines)[place]", "float({})"),
 )
 _SIMD_TYPES = (
     *("uint", "int", "float", "half", "bfloat", "ushort", "short", "uchar", "char"),
@@ -39,10 +56,15 @@ class Statements:
     arrays: list[str]
     variables: list[tuple[str, str]]
     own: str
+    line: tuple[str, str]
     loops: int
     depth: int
     count: int
     barriers: bool
+    simd: bool
+    uniform: bool
+    latest: bool
+    atomics = True
 
     def _line(self, text: str) -> None:
         raise NotImplementedError
@@ -60,12 +82,16 @@ class Statements:
         """What this kernel has."""
         self.own = self.random.choice(_OWN)
         self.arrays = [name for name in _ARRAYS if self.random.random() < 0.25]
+        if self.latest:
+            self.atomics = self.random.random() < 0.5
+            self.line = self.random.choice(_LINES)
 
     def _declarations(self) -> str:
         return "\n".join(
             [
                 "    uint threads = grid.x * grid.y * grid.z;",
                 "    threadgroup float tile[16][17]; threadgroup ushort shorts[512];",
+                *(["    threadgroup float squares[4 * 64];"] if self.latest and self.simd else []),
                 *(f"    {_ARRAYS[name]}" for name in self.arrays),
             ]
         )
@@ -82,10 +108,17 @@ class Statements:
         for name in self.arrays:
             length, value = whole[name]
             self._line(f"for (uint k = 0; k < {length}; ++k) result = result * 31u + {value};")
+        if self.latest and self.random.random() < 0.8:
+            self._write_line()
 
     def _later(self) -> list[Callable[[], None]]:
         """The statements, as often as they are to be chosen."""
-        choices = [self._more, self._more, self._read, self._read, self._tally, self._return_early]
+        choices = [self._more, self._more, self._read, self._read]
+        choices += [self._tally] if self.atomics else []
+        choices += [self._return_early]
+        if self.latest:
+            choices += [self._write_line] if self.random.random() < 0.3 else []
+            choices += [self._matrices] * 2 if self.simd and self.uniform and self.depth < 3 else []
         choices += [self._private] * (2 if self.arrays else 1)
         if self.depth < 4:
             choices += [self._do, self._endless]
@@ -117,9 +150,12 @@ class Statements:
             f"((device uchar*)&{place})[({self._value()}) & 3u] = uchar({value});",
             f"((device ushort*)&{place})[{self.random.randrange(2)}] += ushort({value});",
             f"{name} += ((device char*)&{place})[{self.random.randrange(4)}];",
-            f"{name} = atomic_fetch_add_explicit({atomic}, {value}, memory_order_relaxed);",
-            f"{name} = atomic_exchange_explicit({atomic}, {value}, memory_order_relaxed);",
         ]
+        if self.atomics:
+            choices += [
+                f"{name} = atomic_fetch_add_explicit({atomic}, {value}, memory_order_relaxed);",
+                f"{name} = atomic_exchange_explicit({atomic}, {value}, memory_order_relaxed);",
+            ]
         if self.own is not _OWN[1]:
             four = f"((device uint4*)more)[{row}]"
             choices += [
@@ -210,6 +246,47 @@ class Statements:
             ],
         }[kind]
         self._line(f"{{ {self.random.choice(choices)} }}")
+
+    def _write_line(self) -> None:
+        place, value = self.line
+        self._line(f"{place} = {value.format(self._uint())};")
+
+    def _matrices(self) -> None:
+        """Where all lanes are there: a product of two of them, to threadgroup memory."""
+        a, b = (self._factor() for _ in range(2))
+        steps, name = self.random.choice(["1u", "2u", "(n & 3u)"]), self._uint()
+        how = self.random.choice(["8", "8, ulong2(0, 0), true"])
+        start = self.random.choice(["0", "1.5f", "float(n)"])
+        self._line("if (simd_sum(1u) == 32u && sg < 4u) {")
+        for line in (
+            f"simdgroup_float8x8 x, y, z = make_filled_simdgroup_matrix<float, 8>({start});",
+            f"for (uint k = 0; k < {steps}; ++k) {{",
+            f"    {a.format('x')}",
+            f"    {b.format('y')}",
+            "    simdgroup_multiply_accumulate(z, x, y, z);",
+            "}",
+            f"simdgroup_store(z, &squares[sg * 64u], {how});",
+            "simdgroup_barrier(mem_flags::mem_threadgroup);",
+            f"float m = squares[sg * 64u + lane] + squares[sg * 64u + 63u - lane]; {name} ^= "
+            "isnan(m) ? 3u : hash(m);",
+            "simdgroup_barrier(mem_flags::mem_threadgroup);",
+        ):
+            self._line(f"    {line}")
+        self._line("}")
+
+    def _factor(self) -> str:
+        """A load of the matrix that the text is given."""
+        return self.random.choice(
+            [
+                "simdgroup_load({0}, f + k * 64u, 8);",
+                "simdgroup_load({0}, f + k, 16);",
+                "simdgroup_load({0}, f, 9, ulong2(k, 1));",
+                "simdgroup_load({0}, f + 8u * k, 16, ulong2(0, 0), true);",
+                "simdgroup_load({0}, f, 8, ulong2(k, 2), true);",
+                "{0} = simdgroup_float8x8(0.5f + float(k));",
+                "{0} = make_filled_simdgroup_matrix<float, 8>(2.0f);",
+            ]
+        )
 
     # Control flow
 

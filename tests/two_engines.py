@@ -92,7 +92,8 @@ class Engine:
         pipeline = self.variants.pipeline(size, group)
         assert self.variants.first is not None
         addresses = [arrays[index].ctypes.data for index in self.variants.first.buffers]
-        fault = pipeline.launch(addresses, [], size, group)
+        sizes = [arrays[index].nbytes for index in self.variants.first.buffers]
+        fault = pipeline.launch(addresses, [], size, group, sizes=sizes)
         assert fault is None, f"{self.name}, {size}, {group}: {fault.kind} {fault.signal}"
 
 
@@ -107,6 +108,12 @@ def inputs() -> tuple[np.ndarray, np.ndarray]:
         random.integers(0, 1000, 256).astype(np.uint32),
         random.standard_normal(256).astype(np.float32),
     )
+
+
+def aligned(numbers: int) -> np.ndarray:
+    """Zeros at the start of a cache line, as buffers that are stored past the caches are."""
+    whole = np.zeros(numbers + 16, np.uint32)
+    return whole[-(whole.ctypes.data // 4) % 16 :][:numbers]
 
 
 def shapes_of(seed: int) -> list[tuple[Size, Size]]:
@@ -136,11 +143,11 @@ def difference(
         threads = int(np.prod(grid))
         results = []
         for engine in engines:
-            out, more = np.zeros(threads, np.uint32), np.arange(4 * threads, dtype=np.uint32)
-            tally = np.full(TALLIES, 100, np.uint32)
-            engine(out, *inputs(), n, more, tally, grid=grid, threadgroup=threadgroup)
-            results.append((out, more, tally))
-        for what, expected, actual in zip(("out", "more", "tally"), *results, strict=True):
+            out, lines = aligned(threads), aligned(4 * threads)
+            more, tally = np.arange(4 * threads, dtype=np.uint32), np.full(TALLIES, 100, np.uint32)
+            engine(out, *inputs(), n, more, tally, lines, grid=grid, threadgroup=threadgroup)
+            results.append((out, more, tally, lines))
+        for what, expected, actual in zip(("out", "more", "tally", "lines"), *results, strict=True):
             if not np.array_equal(expected, actual):
                 return (
                     f"seed {seed}, size {size}, grid {grid}, threadgroup {threadgroup}: "

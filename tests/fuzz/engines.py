@@ -31,6 +31,7 @@ import together
 from random_kernels import SHAPES, source
 from two_engines import Engine, Size, canonical, difference
 
+from pymetal import _native
 from pymetal.cpu import budget, jit
 from pymetal.cpu.lanes import LaneLayout, copies, lane_layout
 from pymetal.cpu.vectorise import emitter
@@ -88,6 +89,7 @@ def run(first: int, count: int) -> list[str]:
         last = min((file + 1) * AT_ONCE, end)
         emitter._ROOM = 0 if file % WRITTEN_OUT else room
         some = file % OPTIMISED == 0
+        _native.set_streamed_from(file % 2)  # 1: all that is only written goes past the caches
         passes = (lambda module: optimise(module, 1)) if some else to_registers
         found += differences(range(first, last), SIZES[file % len(SIZES)], file, passes)
         first = last
