@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -47,19 +46,15 @@ def measure(engine: str, type_: str, count: int) -> dict[str, float]:
             os.environ["PYMETAL_ENGINE"] = chosen
             try:
                 result[name] = max(
-                    numerics.worst(kernels(chosen), name, type_, count, width, seed=1)[0]
+                    numerics.worst(
+                        numerics.library(engine=chosen), name, type_, count, width, seed=1
+                    )[0]
                     for width in (1, 4)
                 )
             except pymetal.UnsupportedError:
                 continue
             break
     return result
-
-
-@cache
-def kernels(engine: str) -> pymetal.Library:
-    """Each engine's own: a library keeps the kernels that it compiled."""
-    return numerics.library()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

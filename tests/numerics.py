@@ -158,8 +158,11 @@ EDGES = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, np.pi, 1e-30, np.inf, -np.in
 
 
 @cache
-def library(device: str = "cpu") -> pymetal.Library:
-    """A kernel for each function, type and width: `sin_float_1`, `sin_half_4`."""
+def library(device: str = "cpu", engine: str = "") -> pymetal.Library:
+    """A kernel for each function, type and width: `sin_float_1`, `sin_half_4`.
+
+    One for each engine, which PYMETAL_ENGINE chooses: a library keeps what it compiled.
+    """
     source = "#include <metal_stdlib>\nusing namespace metal;\n" + HELPERS
     for i, function in enumerate(FUNCTIONS.values()):
         names = "abc"[: function.arguments]

@@ -14,9 +14,12 @@ COUNT = 8192
 WIDE = ("sin", "exp", "pow", "x / y", "fma", "atan2")  # the others are element-wise alike
 
 
-@pytest.fixture
-def kernels(device: str) -> pymetal.Library:
-    return numerics.library(device)
+@pytest.fixture(params=["auto", "reference"])
+def kernels(device: str, request, monkeypatch) -> pymetal.Library:
+    if device != "cpu" and request.param != "auto":
+        pytest.skip("one of the software device's engines")
+    monkeypatch.setenv("PYMETAL_ENGINE", request.param)
+    return numerics.library(device, request.param)
 
 
 @pytest.mark.parametrize("type_", numerics.DTYPES)
