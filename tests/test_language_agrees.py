@@ -26,6 +26,13 @@ BODIES = {
         r += as_type<ushort>(sqrt(h)) + as_type<ushort>(rint(h)) +
              as_type<ushort>(fmod(h, 0.7h)) + as_type<ushort>(ldexp(h, 2));
     """,
+    "products_that_overflow": """
+        uint x = i * 7000000u, y = a[i];
+        uint product = x * y;
+        r += y != 0 && product / y != x ? 7u : product;
+        ulong v = i * 0x700000001000ul, long_product = v * y;
+        r += y != 0 && long_product / y != v ? 7u : uint(long_product);
+    """,
     "vectors_of_bool": """
         bool4 b = uint4(a[i], i, p.x, p.y) > 3u;
         r += uint(any(b)) + 2 * uint(all(b)) + uint(b.x & b.w);

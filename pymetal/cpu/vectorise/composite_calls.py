@@ -14,6 +14,7 @@ from pymetal.cpu.vectorise.leaves import Leaves, is_composite, is_matrix, is_mat
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _MAX_COPY_BYTES = 4096
+_OVERFLOW = re.compile(r"llvm\.([us])(add|sub|mul)\.with\.overflow\.i(8|16|32|64)")
 
 
 def call_on_leaves(leaves: Leaves, i: Instruction) -> None:
@@ -43,6 +44,9 @@ def _vector_call(leaves: Leaves, i: Instruction) -> None:
     if name.startswith("llvm.vector.reduce."):
         _reduce(leaves, i)
         return
+    if overflow := _OVERFLOW.fullmatch(name):
+        _check_overflow(leaves, i, *overflow.groups())
+        return
     scalar, count = re.subn(r"\.v\d+(?=[fib])", ".", name)
     if not name.startswith("llvm.") or not count or not isinstance(i.type, VectorType):
         raise NotVectorised(f"'{name}' on vectors")
@@ -69,6 +73,20 @@ def _reduce(leaves: Leaves, i: Instruction) -> None:
             step = call("", i.type, f"llvm.{intrinsic}.{suffix}", [current, part])
         current = leaves.add(step)
     leaves.rename(i, current)
+
+
+def _check_overflow(leaves: Leaves, i: Instruction, sign: str, opcode: str, bits: str) -> None:
+    """The result, and whether a wider one is another."""
+    extend = "zext" if sign == "u" else "sext"
+    narrow, wide = integer(int(bits)), integer(2 * int(bits))
+
+    def widened(value: Value) -> Value:
+        return leaves.add(Instruction(extend, "", wide, [value]))
+
+    exact = leaves.add(Instruction(opcode, "", wide, [widened(o) for o in i.operands]))
+    result = leaves.add(Instruction("trunc", "", narrow, [exact]))
+    over = Instruction("icmp", "", integer(1), [exact, widened(result)], predicate="ne")
+    leaves.leaves[i.name] = [result, leaves.add(over)]
 
 
 def _copy(leaves: Leaves, i: Instruction) -> None:
