@@ -23,7 +23,7 @@ _FUNCTION = re.compile(r"^define .*?^}\n", re.M | re.S)
 _NAME = re.compile(r"@([-\w.$]+)\(")
 _GLOBAL = re.compile(r"^@([-\w.$]+) = ", re.M)
 _SPILLED = 256 << 10
-_OWN = ("kernel", "entry")  # functions of one kernel; helpers of one name are the same for all
+_OWN = ("kernel", "entry")  # functions that each kernel has
 
 
 class Loaded(Compiled):
@@ -73,21 +73,18 @@ def compiled(
 
 def _merged(texts: Sequence[str]) -> str:
     """One text of many, in which what is a kernel's own has the kernel's number."""
-    helpers: dict[str, str] = {}
+    functions: dict[str, str] = {}
     heads: dict[str, None] = {}
-    own = []
     for k, text in enumerate(texts):
         names = [*_OWN, *_GLOBAL.findall(text)]
-        mine = re.compile(rf"@({'|'.join(map(re.escape, names))})(?![-\w.$])")
-        text = mine.sub(rf"@\1.{k}", text)
-        for function in _FUNCTION.findall(text):
-            name = _NAME.search(function)[1]
-            if name in (f"{o}.{k}" for o in _OWN):
-                own.append(function)
-            else:
-                assert helpers.setdefault(name, function) == function, name
+        while names:
+            text = re.sub(rf"@({'|'.join(map(re.escape, names))})(?![-\w.$])", rf"@\1.{k}", text)
+            own = {_NAME.search(f)[1]: f for f in _FUNCTION.findall(text)}
+            # A helper of another kernel may have the name of this one's.
+            names = [name for name, f in own.items() if functions.get(name, f) != f]
+        functions |= own
         # Globals, declarations and types stand on lines of their own.
         heads |= dict.fromkeys(line for line in _FUNCTION.sub("", text).splitlines() if line)
     declared = {_NAME.search(h)[1]: h for h in heads if h.startswith("declare")}
     others = [h for h in heads if not h.startswith("declare")]
-    return "\n".join([*others, *declared.values(), *helpers.values(), *own])
+    return "\n".join([*others, *declared.values(), *functions.values()])
