@@ -156,6 +156,16 @@ class Statements:
                 f"{name} = atomic_fetch_add_explicit({atomic}, {value}, memory_order_relaxed);",
                 f"{name} = atomic_exchange_explicit({atomic}, {value}, memory_order_relaxed);",
             ]
+        if self.latest:  # neighbours, between which one of them is read or written
+            at = [f"more[{self.own.format(k)}]" for k in range(4)]
+            some = f"more[{self.own.format(f'(({self._value()}) & 3u)')}]"
+            choices += [
+                f"{name} += {at[0]} * 3u; {some} = {value}; {name} ^= {at[1]} + {at[2]} * 5u; "
+                f"{name} += {at[3]};",
+                f"{at[0]} = {value}; {at[1]} = {name}; {name} += {some}; {at[2]} = {name} * 3u; "
+                f"{at[3]} = lane;",
+                f"{at[2]} = {at[1]}; {at[3]} = {at[0]} + {some}; {name} ^= {at[2]};",
+            ]
         if self.own is not _OWN[1]:
             four = f"((device uint4*)more)[{row}]"
             choices += [
