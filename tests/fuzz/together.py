@@ -21,7 +21,8 @@ from pymetal.cpu.vectorise import vectorise
 
 _FUNCTION = re.compile(r"^define .*?^}\n", re.M | re.S)
 _NAME = re.compile(r"@([-\w.$]+)\(")
-_GLOBAL = re.compile(r"^@([-\w.$]+) = ", re.M)
+# Not those of helpers (vectorise/each.py), which are as alike as their names.
+_GLOBAL = re.compile(r"^@(?!pattern\.)([-\w.$]+) = ", re.M)
 _SPILLED = 256 << 10
 _OWN = ("kernel", "entry")  # functions that each kernel has
 

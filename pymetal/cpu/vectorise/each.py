@@ -8,6 +8,7 @@ to where addresses are. For lanes of a mask it is a loop over those, which is sh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.emitter import Emitter, wide
@@ -35,8 +36,8 @@ class Where:
 
 def pattern(e: Emitter, base: str, offsets: Offsets) -> Where:
     """Constant distances behind a base."""
-    name = f"pattern.{e.helpers.pattern(offsets)}"
     table = ", ".join(f"i64 {offset}" for offset in offsets)
+    name = f"pattern.{sha256(table.encode()).hexdigest()[:12]}"  # the same in every kernel
     e.helpers.definitions[name] = f"@{name} = internal constant [{LANES} x i64] [{table}]"
     return Where(
         f".{name}",

@@ -57,11 +57,6 @@ class Helpers:
 
     definitions: dict[str, str] = field(default_factory=dict)
     declarations: dict[str, str] = field(default_factory=dict)
-    patterns: dict[Offsets, int] = field(default_factory=dict)
-
-    def pattern(self, offsets: Offsets) -> int:
-        """A number for offsets of lanes, the same for the same."""
-        return self.patterns.setdefault(offsets, len(self.patterns))
 
 
 class Emitter:
