@@ -24,6 +24,7 @@ _OWN = (
     "4u * place + {}",
     "place + threads * ({})",
     "4u * ((gid.x * grid.y + gid.y) * grid.z + gid.z) + {}",
+    "4ul * place + {}",  # cannot wrap: neighbours are one access
 )
 # Where a thread's part of `lines` is, and what of some numbers goes there.
 _LINES = (
@@ -80,7 +81,7 @@ class Statements:
 
     def _plan(self) -> None:
         """What this kernel has."""
-        self.own = self.random.choice(_OWN)
+        self.own = self.random.choice((*_OWN, _OWN[3]) if self.latest else _OWN[:3])
         self.arrays = [name for name in _ARRAYS if self.random.random() < 0.25]
         if self.latest:
             self.atomics = self.random.random() < 0.5
@@ -139,7 +140,11 @@ class Statements:
     def _more(self) -> None:
         k = self.random.choice([str(self.random.randrange(4)), f"(({self._value()}) & 3u)"])
         place, name, value = f"more[{self.own.format(k)}]", self._uint(), self._value()
-        row = "place" if self.own is _OWN[0] else "((gid.x * grid.y + gid.y) * grid.z + gid.z)"
+        row = (
+            "place"
+            if self.own in (_OWN[0], _OWN[3])
+            else "((gid.x * grid.y + gid.y) * grid.z + gid.z)"
+        )
         atomic = f"(device atomic_uint*)&{place}"
         choices = [
             f"{place} = {value};",
