@@ -11,6 +11,7 @@ write may be stored past the caches.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 PARAMETERS = """
@@ -50,7 +51,7 @@ _ARRAYS = {
 }
 
 
-class Statements:
+class Statements(ABC):
     """Statements for `RandomKernel`, which has the others."""
 
     random: random.Random
@@ -67,17 +68,21 @@ class Statements:
     latest: bool
     atomics = True
 
+    @abstractmethod
     def _line(self, text: str) -> None:
-        raise NotImplementedError
+        """Write a line."""
 
+    @abstractmethod
     def _expression(self, type_: str, depth: int) -> str:
-        raise NotImplementedError
+        """Text of that type."""
 
+    @abstractmethod
     def _condition(self) -> str:
-        raise NotImplementedError
+        """Text of a bool."""
 
+    @abstractmethod
     def _block(self, statements: int, uniform: bool) -> None:
-        raise NotImplementedError
+        """Write some statements; `uniform`: all threads run them."""
 
     def _plan(self) -> None:
         """What this kernel has."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from pymetal.devices import Size
 
 LANES = 32
+_GEOMETRIES = 256  # of launches that Python binds, remembered
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class LaneLayout:
     full: bool = True
 
 
-def lane_layout(grid: Sequence[int], threadgroup: Sequence[int]) -> LaneLayout:
+@lru_cache(_GEOMETRIES)
+def lane_layout(grid: Size, threadgroup: Size) -> LaneLayout:
     """The layout of a launch; both in threads, (x, y, z)."""
     # A threadgroup larger than the grid is cut off to its size.
     x, y, z = (min(size, whole) for size, whole in zip(threadgroup, grid, strict=True))
@@ -42,16 +46,15 @@ def lane_layout(grid: Sequence[int], threadgroup: Sequence[int]) -> LaneLayout:
     return LaneLayout(x, fits and last_x == x)
 
 
-def copies(
-    layout: LaneLayout, grid: Sequence[int], threadgroup: Sequence[int]
-) -> tuple[LaneLayout, ...]:
+@lru_cache(_GEOMETRIES)
+def copies(layout: LaneLayout, grid: Size, threadgroup: Size) -> tuple[LaneLayout, ...]:
     """What a launch takes: code for its full simdgroups, for the others, or both in that order."""
     some, all_ = _full(layout, grid, threadgroup)
     full, others = replace(layout, full=True), replace(layout, full=False)
     return (full,) if all_ else (full, others) if some else (others,)
 
 
-def _full(layout: LaneLayout, grid: Sequence[int], threadgroup: Sequence[int]) -> tuple[bool, bool]:
+def _full(layout: LaneLayout, grid: Size, threadgroup: Size) -> tuple[bool, bool]:
     """Whether there are simdgroups that code for full ones runs, and whether all are such."""
     if layout.axis is not None:
         return grid[layout.axis] >= LANES, grid[layout.axis] % LANES == 0

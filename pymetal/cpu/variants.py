@@ -6,14 +6,12 @@ Code for full simdgroups is about half of what a kernel's launches may need, and
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 
 from pymetal import _native
 from pymetal.cpu.compiled import Compiled
 from pymetal.cpu.lanes import LANES, LaneLayout, copies, lane_layout
 from pymetal.devices import Size
-
-_GEOMETRIES = 64  # whose pipeline is remembered
 
 
 class Variants:
@@ -28,7 +26,6 @@ class Variants:
         self.notes: list[str] = []
         self._compiled = cache(compiled)
         self._pipelines: dict[tuple[LaneLayout, ...], _native.Pipeline] = {}
-        self.pipeline = lru_cache(_GEOMETRIES)(self._pipeline)
 
     def code(self, layout: LaneLayout) -> Compiled:
         """The code for a layout."""
@@ -37,7 +34,7 @@ class Variants:
         self.notes += [note for note in code.notes if note not in self.notes]
         return code
 
-    def _pipeline(self, grid: Size, threadgroup: Size) -> _native.Pipeline:
+    def pipeline(self, grid: Size, threadgroup: Size) -> _native.Pipeline:
         """What launches that geometry."""
         layouts = self._layouts(grid, threadgroup)
         if layouts not in self._pipelines:

@@ -21,17 +21,16 @@ class Where:
 
     form     part of the function's name
     given    what it is given: types, values and parameters
-    address  the lines that make `%address` of the lane `%lane`; "#" is to follow all their names
+    address  the lines that make `%address` of the lane `%lane`; "#" follows the names they make
     """
 
     form: str
     given: tuple[tuple[str, str, str], ...]
-    address: str
+    address: tuple[str, ...]
 
     def of_lane(self, lane: str, suffix: str) -> list[str]:
         """The lines for one lane, whose names end in a suffix."""
-        lines = self.address.replace("%lane", lane).replace("#", suffix)
-        return [f"  {line}" for line in lines.split("; ")]
+        return [f"  {line}".replace("%lane", lane).replace("#", suffix) for line in self.address]
 
 
 def pattern(e: Emitter, base: str, offsets: Offsets) -> Where:
@@ -42,9 +41,11 @@ def pattern(e: Emitter, base: str, offsets: Offsets) -> Where:
     return Where(
         f".{name}",
         (("ptr", base, "%base"),),
-        f"%place# = getelementptr i64, ptr @{name}, i64 %lane; "
-        "%offset# = load i64, ptr %place#; "
-        "%address# = getelementptr i8, ptr %base, i64 %offset#",
+        (
+            f"%place# = getelementptr i64, ptr @{name}, i64 %lane",
+            "%offset# = load i64, ptr %place#",
+            "%address# = getelementptr i8, ptr %base, i64 %offset#",
+        ),
     )
 
 
@@ -53,22 +54,27 @@ def behind(slot: str, distance: str) -> Where:
     return Where(
         "",
         (("ptr", slot, "%stored"), ("i64", distance, "%distance")),
-        "%place# = getelementptr ptr, ptr %stored, i64 %lane; "
-        "%one# = load ptr, ptr %place#; "
-        "%address# = getelementptr i8, ptr %one#, i64 %distance",
+        (
+            "%place# = getelementptr ptr, ptr %stored, i64 %lane",
+            "%one# = load ptr, ptr %place#",
+            "%address# = getelementptr i8, ptr %one#, i64 %distance",
+        ),
     )
 
 
 def indexed(base: str, slot: str, type_: str, extend: str, step: int) -> Where:
     """`step` bytes times an index a lane, in a slot, after a base. `extend`: to 64 bits, or ""."""
-    long = f"%long# = {extend} {type_} %index# to i64; " if extend else ""
+    long = (f"%long# = {extend} {type_} %index# to i64",) if extend else ()
     index = "i64 %long#" if extend else f"{type_} %index#"
     return Where(
         f".{extend or 'x'}.{type_}.{step}",
         (("ptr", base, "%base"), ("ptr", slot, "%stored")),
-        f"%place# = getelementptr {type_}, ptr %stored, i64 %lane; "
-        f"%index# = load {type_}, ptr %place#; {long}"
-        f"%address# = getelementptr [{step} x i8], ptr %base, {index}",
+        (
+            f"%place# = getelementptr {type_}, ptr %stored, i64 %lane",
+            f"%index# = load {type_}, ptr %place#",
+            *long,
+            f"%address# = getelementptr [{step} x i8], ptr %base, {index}",
+        ),
     )
 
 

@@ -97,7 +97,6 @@ class Emitter:
         self._slots: dict[str, str] = {}
         self._masks: dict[str, str] = {}
         self._count = 0
-        self._dummy = ""
         self._lendable: list[str] = []  # stack slots for `in_memory`
         self._lent: dict[str, str] = {}  # of this block: which vector lies in which
         self.crossing = _crossing(function, shapes)
@@ -157,12 +156,6 @@ class Emitter:
             self.do(f"store {type_} {vector}, ptr {slot}")
             self._lent[vector] = slot
         return self._lent[vector]
-
-    def dummy(self) -> str:
-        """Memory of any scalar's size that nobody looks at."""
-        if not self._dummy:
-            self._dummy = self.stack("i64")
-        return self._dummy
 
     def site(self, i: Instruction) -> int:
         """The number of a place where lanes act together."""

@@ -1,8 +1,7 @@
 """Loads and stores: by the shape of the address one scalar, vectors, or lane by lane.
 
 Lanes that are not active must touch nothing. Where the processor has no masked access of an
-element's size, access is lane by lane (gathers), and their addresses are replaced by a dummy's on
-the stack, which costs no branches.
+element's size, access is lane by lane (gathers), by a loop over those of the mask.
 """
 
 from __future__ import annotations
