@@ -106,6 +106,8 @@ def differences(
     found = []
     for k, (seed, function) in enumerate(zip(seeds, functions, strict=True)):
         ready = {layout: code[k] for layout, code in zip(layouts, codes, strict=True)}
+        if any("along" in code.granularity for code in ready.values()):
+            ready = {}  # its launches may take other layouts, whose entries have another name
         engines = Engine(function, "reference"), Engine(function, "vectorised", ready)
         found.append(difference(seed, size, engines, shapes))
     return [text for text in found if text]
