@@ -31,7 +31,7 @@ from pymetal.air import (
     threadgroup,
 )
 from pymetal.air.function import Function
-from pymetal.air.llvm_module import parse_assembly
+from pymetal.air.llvm_module import parse_assembly, run_passes
 from pymetal.air.module import Module
 from pymetal.air.normalise import define_arithmetic, define_intrinsics, flatten
 from pymetal.air.sites import number_sites
@@ -403,11 +403,7 @@ def _parse(text: str, function: Function) -> Any:
 
 
 def _run(module: Any, *passes: str) -> None:
-    manager = llvm.create_new_module_pass_manager()
-    for name in passes:
-        getattr(manager, f"add_{name}_pass")()
-    options = llvm.create_pipeline_tuning_options(speed_level=0)
-    manager.run(module, llvm.create_pass_builder(_target_machine(), options))
+    run_passes(module, _target_machine(), *passes)
 
 
 @cache

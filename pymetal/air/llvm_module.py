@@ -1,4 +1,4 @@
-"""LLVM modules in contexts of their own, freed in the right order.
+"""LLVM modules in contexts of their own, freed in the right order; passes over them.
 
 A fresh context per module keeps names and types from piling up. llvmlite frees a context in that
 object's own finaliser; when an exception's traceback makes a cycle of module and context, Python
@@ -27,6 +27,15 @@ def parse_assembly(text: str, beside: Any = None) -> Any:
 def parse_bitcode(bitcode: bytes) -> Any:
     """The module in bitcode; raises as `parse_assembly` does."""
     return _parse(llvm.parse_bitcode, bitcode, None)
+
+
+def run_passes(module: Any, machine: Any, *names: str) -> None:
+    """LLVM's passes with those names, in order."""
+    manager = llvm.create_new_module_pass_manager()
+    for name in names:
+        getattr(manager, f"add_{name}_pass")()
+    options = llvm.create_pipeline_tuning_options(speed_level=0)
+    manager.run(module, llvm.create_pass_builder(machine, options))
 
 
 def _parse(parse: Any, data: str | bytes, beside: Any) -> Any:

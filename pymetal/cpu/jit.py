@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from pymetal import _native
 from pymetal.air import ir
 from pymetal.air.ir.layout import Layout
-from pymetal.air.llvm_module import parse_assembly
+from pymetal.air.llvm_module import parse_assembly, run_passes
 from pymetal.cpu import budget
 from pymetal.errors import UnsupportedError
 
@@ -88,8 +88,7 @@ def compile_ir(texts: Sequence[str], entry: str, *, kernel: str) -> NativeCode:
     """
     with lock:
         module = _linked(texts, entry, kernel)
-        # What more would find, such as loads that can be one, was found before lanes were vectors.
-        _optimise(module, speed=1)
+        _optimise_vectors(module)
         seconds = budget.code_generation(str(module))
         if seconds > budget.CODE_GENERATION_SECONDS:
             raise TooSlow(f"code that LLVM would compile for {seconds:.0f} seconds")
@@ -137,11 +136,32 @@ def _linked(texts: Sequence[str], entry: str, kernel: str) -> Any:
     return module
 
 
+def _optimise_vectors(module: Any) -> None:
+    """LLVM's O1 of functions, and little between them, in two thirds of O1's time.
+
+    What more would find, such as loads that can be one, was found before lanes were vectors.
+    """
+    machine = target_machine()
+    run_passes(module, machine, "ipsccp", "dead_arg_elimination")
+    builder = _pass_builder(speed=1)
+    simplification = builder.getFunctionPassManager()
+    for function in module.functions:
+        if not function.is_declaration:
+            simplification.run(function, builder)
+    # Loops of calls are unrolled when what these do to memory is known.
+    run_passes(module, machine, "post_order_function_attributes", "loop_unroll", "simplify_cfg")
+    run_passes(module, machine, "global_dead_code_eliminate")
+
+
 def _optimise(module: Any, speed: int) -> None:
+    builder = _pass_builder(speed)
+    builder.getModulePassManager().run(module, builder)
+
+
+def _pass_builder(speed: int) -> Any:
     options = llvm.create_pipeline_tuning_options(speed_level=speed)
     options.loop_vectorization = options.slp_vectorization = False
-    builder = llvm.create_pass_builder(target_machine(), options)
-    builder.getModulePassManager().run(module, builder)
+    return llvm.create_pass_builder(target_machine(), options)
 
 
 def _emitted(module: Any, entry: str, speed: int) -> NativeCode:

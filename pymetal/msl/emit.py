@@ -12,7 +12,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from pymetal.air.container import Entry
-from pymetal.air.llvm_module import parse_assembly
+from pymetal.air.llvm_module import parse_assembly, run_passes
 from pymetal.errors import ToolchainError
 from pymetal.msl.annotations import Annotation, read_annotations
 from pymetal.msl.diagnostics import Reporter
@@ -243,7 +243,4 @@ def _assemble(text: str, kernels: set[str]) -> bytes:
 def _remove_unreached(module: Any) -> None:
     llvm.initialize_native_target()
     machine = llvm.Target.from_default_triple().create_target_machine()
-    manager = llvm.create_new_module_pass_manager()
-    manager.add_global_dead_code_eliminate_pass()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(0))
-    manager.run(module, builder)
+    run_passes(module, machine, "global_dead_code_eliminate")

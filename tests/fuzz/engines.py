@@ -32,6 +32,7 @@ from random_kernels import SHAPES, source
 from two_engines import Engine, Size, canonical, difference
 
 from pymetal import _native
+from pymetal.air.llvm_module import run_passes
 from pymetal.cpu import budget, jit
 from pymetal.cpu.lanes import LaneLayout, copies, lane_layout
 from pymetal.cpu.vectorise import emitter
@@ -68,18 +69,15 @@ MORE_SHAPES = [
 
 def to_registers(module: Any) -> None:
     """The least that LLVM can do: values need no memory, blocks that nothing reaches go."""
-    manager = llvm.create_new_module_pass_manager()
-    manager.add_sroa_pass()
-    manager.add_simplify_cfg_pass()
-    options = llvm.create_pipeline_tuning_options(speed_level=0)
-    manager.run(module, llvm.create_pass_builder(jit.target_machine(), options))
+    run_passes(module, jit.target_machine(), "sroa", "simplify_cfg")
 
 
 def run(first: int, count: int) -> list[str]:
     """What differs, in this process."""
     llvm.set_option("pymetal", "-combiner-disabled")  # saves a fifth of code generation
     budget.code_generation = lambda text: 0.0
-    room, optimise, emitted = emitter._ROOM, jit._optimise, jit._emitted
+    room, optimise, emitted = emitter._ROOM, jit._optimise_vectors, jit._emitted
+    jit._optimise_vectors = to_registers
     jit._optimise = lambda module, speed: to_registers(module)
     jit._emitted = lambda module, entry, speed: emitted(module, entry, 0)
     found = []
@@ -88,9 +86,8 @@ def run(first: int, count: int) -> list[str]:
         file = first // AT_ONCE
         last = min((file + 1) * AT_ONCE, end)
         emitter._ROOM = 0 if file % WRITTEN_OUT else room
-        some = file % OPTIMISED == 0
         _native.set_streamed_from(file % 2)  # 1: all that is only written goes past the caches
-        passes = (lambda module: optimise(module, 1)) if some else to_registers
+        passes = to_registers if file % OPTIMISED else optimise
         found += differences(range(first, last), SIZES[file % len(SIZES)], file, passes)
         first = last
     return found

@@ -7,14 +7,12 @@ of switches, no constant expressions, 64-bit indices: LLVM's own passes do most 
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import llvmlite.binding as llvm
 
 from pymetal.air import ir
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.types import I64, IntegerType
 from pymetal.air.ir.values import Local, Value
+from pymetal.air.llvm_module import run_passes
 from pymetal.cpu import jit
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.reasons import NotVectorised
@@ -24,7 +22,13 @@ from pymetal.cpu.vectorise.reasons import NotVectorised
 ENDLESS = "pymetal.endless"
 _ENDLESS_LOOP = re.compile(r'^("[^"\n]*"|[-\w.$]+):[^\n]*\n  br label %\1(?![-\w.$])[^\n]*$', re.M)
 
-_PASSES = ("lower_switch", "unify_function_exit_nodes", "loop_simplify", "lcssa")
+_PASSES = (
+    "lower_switch",
+    "unify_function_exit_nodes",
+    "loop_simplify",
+    "lcssa",
+    "instruction_namer",
+)
 
 
 def prepare(text: str, name: str) -> tuple[Module, Function]:
@@ -35,7 +39,7 @@ def prepare(text: str, name: str) -> tuple[Module, Function]:
     with jit.lock:
         machine = jit.target_machine()
         module = jit.parse(text, machine)
-        _run(module, machine)
+        run_passes(module, machine, *_PASSES)
         normal = str(module)
     read = ir.read(normal)
     function = read.functions[name]
@@ -45,14 +49,6 @@ def prepare(text: str, name: str) -> tuple[Module, Function]:
     ir.expand_constant_expressions(function)
     _widen_indices(function)
     return read, function
-
-
-def _run(module: Any, machine: Any) -> None:
-    manager = llvm.create_new_module_pass_manager()
-    for name in (*_PASSES, "instruction_namer"):
-        getattr(manager, f"add_{name}_pass")()
-    options = llvm.create_pipeline_tuning_options(speed_level=0)
-    manager.run(module, llvm.create_pass_builder(machine, options))
 
 
 def _widen_indices(function: Function) -> None:
