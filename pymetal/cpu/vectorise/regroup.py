@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from pymetal.air.ir import Instruction
-from pymetal.air.ir.types import I1, IntegerType, Type, integer
+from pymetal.air.ir.types import Type, integer
 from pymetal.air.ir.values import Value, integer_constant
 from pymetal.cpu.vectorise.leaves import Leaves, is_composite
-from pymetal.cpu.vectorise.reasons import NotVectorised
 
 
 def bitcast(leaves: Leaves, i: Instruction) -> None:
     """Write a bitcast of or to a composite on its leaves."""
     source, targets = leaves.parts(i.operands[0]), [t for t, _ in leaves.flat(i.type)]
     from_bits, to_bits = leaves.layout.bits(source[0].type), leaves.layout.bits(targets[0])
-    if isinstance(source[0].type, IntegerType) and source[0].type is I1:
-        result = _pack_bits(leaves, source, targets)
-    elif targets[0] is I1:
-        raise NotVectorised("an integer taken apart into booleans")
-    elif from_bits == to_bits:
+    if from_bits == to_bits:
         result = [_cast(leaves, "bitcast", p, targets[0]) for p in source]
     else:
         result = _regroup(leaves, source, from_bits, to_bits, targets)
@@ -31,12 +26,6 @@ def _cast(leaves: Leaves, opcode: str, value: Value, type_: Type) -> Value:
     if value.type is type_:
         return value
     return leaves.add(Instruction(opcode, "", type_, [value]))
-
-
-def _pack_bits(leaves: Leaves, source: list[Value], targets: list[Type]) -> list[Value]:
-    if len(targets) != 1 or not isinstance(targets[0], IntegerType):
-        raise NotVectorised("booleans put together")
-    return [_join(leaves, source, 1, targets[0])]
 
 
 def _join(leaves: Leaves, pieces: list[Value], bits: int, type_: Type) -> Value:
