@@ -57,6 +57,7 @@ FOUND = [
     (49, 12, (100,), (50,)),  # a loop whose end stands before its body in clang's text
     (1001341, 3, (35, 3), (5, 7)),  # LLVM rounds the product of two constants in fmuladd
     (5038, 6, (64,), (32,)),  # LLVM leaves a loop without an end where nothing comes
+    (3003061, 6, (100,), (50,)),  # and such a loop, with atomics in it
     (448, 3, (256,), (128,)),  # a loop's end that some of its lanes pass twice
 ]
 
@@ -171,6 +172,15 @@ CASES = {
     "a_loop_without_an_end_where_nothing_comes": """
         if (a[i] > 5000) while (true) {}
         if (a[i] & 1) { out[i] = 7; if (a[i] > 6000) while (true) {} out[i] += a[i]; }
+    """,
+    "loops_that_act_and_have_no_end_where_nothing_comes": """
+        volatile device uint* mine = out + i;
+        if (a[i] > 5000) for (;;) *mine += a[i];
+        for (uint k = 0; k < (a[i] & 3); ++k) {
+            *mine += k;
+            if (a[i] > 6000) for (;;) { if (*mine & 1) *mine += 3; else *mine ^= lane; }
+        }
+        if (*mine > 7000) for (;;) { do { *mine += 1; } while (*mine & 1); *mine = lane; }
     """,
     "a_product_of_constants_that_is_added_to_something": """
         float x = f[i] * 1e-3f, y = float(a[i]);

@@ -48,6 +48,13 @@ kernel void spin(device float* out [[buffer(0)]], constant uint& forever [[buffe
     }
     out[i] = x;
 }
+kernel void spin_without_an_end(device float* out [[buffer(0)]],
+                                constant uint& forever [[buffer(1)]],
+                                uint i [[thread_position_in_grid]]) {
+    volatile device float* mine = out + i;
+    *mine = i;
+    if (forever != 0 && i % 3 == 1) for (;;) *mine += 1;
+}
 kernel void spin_in_barriers(device float* out [[buffer(0)]], constant uint& forever [[buffer(1)]],
                              uint i [[thread_position_in_grid]]) {
     threadgroup float x;
@@ -180,7 +187,7 @@ def test_a_fault_is_where_the_program_says_however_lanes_are_laid(monkeypatch) -
         assert caught.value.threadgroup == (0, y // 8, 0)
 
 
-@pytest.mark.parametrize("name", ["spin", "spin_in_barriers"])
+@pytest.mark.parametrize("name", ["spin", "spin_without_an_end", "spin_in_barriers"])
 def test_a_timeout_stops_a_kernel_that_loops_for_ever(library, name: str) -> None:
     kernel = library.kernel(name)
     out = np.zeros(640, np.float32)

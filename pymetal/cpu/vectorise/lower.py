@@ -9,7 +9,6 @@ from pymetal.cpu.intrinsics import Barrier, CrossLane, Mathematics, Matrix, Posi
 from pymetal.cpu.vectorise import agreement, atomics, crosslane, mathematics, matrix, memory
 from pymetal.cpu.vectorise.emitter import MASK, Emitter, wide
 from pymetal.cpu.vectorise.leaves import FROM_LANES, LANE_PART
-from pymetal.cpu.vectorise.prepare import ENDLESS
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
 _DIVISIONS = frozenset(["udiv", "sdiv", "urem", "srem"])
@@ -82,9 +81,6 @@ def call(e: Emitter, i: Instruction) -> None:
     if i.callee == LANE_PART:
         matrix.part(e, i)
         return
-    if i.callee == ENDLESS:
-        _stay(e)
-        return
     what = meaning(i.callee)
     if isinstance(what, Barrier):
         if what.scope == "threadgroup":
@@ -112,12 +108,3 @@ def _position(e: Emitter, i: Instruction) -> None:
         e.define(i, "0")
         return
     e.define(i, e.let("mul i32 %p.simdgroup, 8"))
-
-
-def _stay(e: Emitter) -> None:
-    """Go no further: this is only written where some lane is."""
-    label, never = e.fresh_label("endless"), e.fresh_label("never")
-    e.do(f"br label %{label}")
-    e.label(label)
-    e.do(f"br label %{label}")
-    e.label(never)

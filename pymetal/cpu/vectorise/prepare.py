@@ -6,21 +6,15 @@ of switches, no constant expressions, 64-bit indices: LLVM's own passes do most 
 
 from __future__ import annotations
 
-import re
-
 from pymetal.air import ir
 from pymetal.air.ir import Function, Instruction, Module
 from pymetal.air.ir.types import I64, IntegerType
 from pymetal.air.ir.values import Local, Value
 from pymetal.air.llvm_module import run_passes
 from pymetal.cpu import jit
+from pymetal.cpu.vectorise.endless import give_ways_out
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.reasons import NotVectorised
-
-# Stands for a loop without an end or effect. LLVM leaves such loops where it could not tell that
-# nothing comes there; they have no way to where lanes meet, and are given one.
-ENDLESS = "pymetal.endless"
-_ENDLESS_LOOP = re.compile(r'^("[^"\n]*"|[-\w.$]+):[^\n]*\n  br label %\1(?![-\w.$])[^\n]*$', re.M)
 
 _PASSES = (
     "lower_switch",
@@ -33,22 +27,25 @@ _PASSES = (
 
 def prepare(text: str, name: str) -> tuple[Module, Function]:
     """The module and its function `name`."""
-    text, endless = _ENDLESS_LOOP.subn(rf"\1:\n  call void @{ENDLESS}()\n  ret void", text)
-    if endless:
-        text += f"\ndeclare void @{ENDLESS}()\n"
-    with jit.lock:
-        machine = jit.target_machine()
-        module = jit.parse(text, machine)
-        run_passes(module, machine, *_PASSES)
-        normal = str(module)
-    read = ir.read(normal)
+    read = _normal(text)
     function = read.functions[name]
+    if give_ways_out(function):
+        read = _normal(str(read))
+        function = read.functions[name]
     for other in read.functions.values():
         if other is not function and not other.is_declaration:
             raise NotVectorised(f"'{other.name}', which was not inlined")
     ir.expand_constant_expressions(function)
     _widen_indices(function)
     return read, function
+
+
+def _normal(text: str) -> Module:
+    with jit.lock:
+        machine = jit.target_machine()
+        module = jit.parse(text, machine)
+        run_passes(module, machine, *_PASSES)
+        return ir.read(str(module))
 
 
 def _widen_indices(function: Function) -> None:
