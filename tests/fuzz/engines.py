@@ -14,6 +14,7 @@ users' kernels are.
 from __future__ import annotations
 
 import argparse
+import gc
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ from pymetal.cpu import budget, jit
 from pymetal.cpu.lanes import LaneLayout, copies, lane_layout
 from pymetal.cpu.vectorise import emitter
 
-BATCH = 96  # seeds a process
+BATCH = 192  # seeds a process
 AT_ONCE = 12  # kernels a source file
 SECONDS_EACH = 20
 SIZES = (1, 3, 3, 6)
@@ -74,6 +75,7 @@ def to_registers(module: Any) -> None:
 
 def run(first: int, count: int) -> list[str]:
     """What differs, in this process."""
+    gc.disable()  # a process lives for less than a minute
     llvm.set_option("pymetal", "-combiner-disabled")  # saves a fifth of code generation
     budget.code_generation = lambda text: 0.0
     room, optimise, emitted = emitter._ROOM, jit._optimise_vectors, jit._emitted
