@@ -56,6 +56,35 @@ def test_neighbours_at_any_stride_are_each_threads_own(device, stride, n):
     np.testing.assert_array_equal(np.array(out), x[:, ::-1] + np.arange(stride, dtype=np.float32))
 
 
+INDICES = {
+    "unsigned": "4 * i + {k}",
+    "signed": "int(i) * 4 + {k}",
+    "bits": "(i << 2) | {k}",
+    "behind_a_row": "row[0] * 4 + 4 * i + {k}",
+    "before_its_own": "4 * (i + 1) + {k} - 4",
+    "twice": "2 * i + {k} + 2 * i",
+}
+
+
+@pytest.mark.parametrize("n", [32, 33, 100])
+@pytest.mark.parametrize("index", INDICES)
+def test_neighbours_are_found_through_indices_of_32_bits(device, index, n):
+    four = [f"x[{INDICES[index].format(k=k)}]" for k in range(4)]
+    kernel = compiled(
+        f"""
+        kernel void k(device float* out [[buffer(0)]], device const float* x [[buffer(1)]],
+                      constant uint* row [[buffer(2)]], uint i [[thread_position_in_grid]]) {{
+            out[i] = {four[0]} + 10 * {four[1]} + 100 * {four[2]} + 1000 * {four[3]};
+        }}""",
+        device,
+    )
+    row = 3 if index == "behind_a_row" else 0
+    x = np.random.default_rng(n).integers(0, 10, (n + row, 4)).astype(np.float32)
+    out = pymetal.zeros(n)
+    kernel(out, x, np.array([row], np.uint32), grid=n, threadgroup=64)
+    np.testing.assert_array_equal(np.array(out), x[row:] @ np.array([1, 10, 100, 1000], "f4"))
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_elements_that_a_thread_skips_are_left_alone(device, n):
     kernel = compiled(

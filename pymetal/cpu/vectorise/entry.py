@@ -7,12 +7,14 @@ passes any other simdgroup on to the launch's code for those, which has a mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
 from pymetal import _native
 from pymetal.air.canonical import CanonicalFunction
 from pymetal.air.wrapper import Parameter
 from pymetal.cpu.lanes import LANES, LaneLayout
+from pymetal.cpu.vectorise.bounds import BOUNDLESS
 from pymetal.cpu.vectorise.emitter import wide
 from pymetal.cpu.vectorise.shapes import ANY, UNIFORM, Shape
 from pymetal.cpu.vectorise.streaming import LINE
@@ -26,6 +28,14 @@ _BY_LANE = {
     "thread_index_in_threadgroup": tuple(range(LANES)),
     "thread_index_in_quadgroup": tuple(k % 4 for k in range(LANES)),
     "quadgroup_index_in_threadgroup": tuple(k // 4 for k in range(LANES)),
+}
+_THREADS: int = _native.MAX_THREADS_PER_THREADGROUP
+_BELOW = {
+    "lane": LANES,
+    "simdgroup": _THREADS // LANES,
+    "thread_index_in_threadgroup": _THREADS,
+    "thread_index_in_quadgroup": 4,
+    "quadgroup_index_in_threadgroup": _THREADS // 4,
 }
 
 
@@ -45,11 +55,9 @@ def parameter_shapes(
             multiple = {"lane": ANY, "thread_index_in_quadgroup": ANY}.get(p.role, LANES)
             if p.role == "quadgroup_index_in_threadgroup":
                 multiple = 8
-            shapes[p.name] = Shape(_BY_LANE[p.role], multiple)
-        elif p.role == "simdgroup":
-            shapes[p.name] = UNIFORM
+            shapes[p.name] = Shape(_BY_LANE[p.role], multiple, below=_BELOW[p.role])
         else:
-            shapes[p.name] = UNIFORM
+            shapes[p.name] = replace(UNIFORM, below=_BELOW.get(p.role, BOUNDLESS))
     return shapes
 
 
@@ -68,6 +76,7 @@ def _position(role: str, axis: int, layout: LaneLayout | None) -> Shape | None:
         multiple = LANES if width == LANES else ANY
         if axis == 1:
             multiple = LANES // width
+        return Shape(offsets, multiple, below=_THREADS)
     return Shape(offsets, multiple)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from pymetal.air.ir import Instruction
-from pymetal.air.ir.values import Local, Value
+from pymetal.air.ir.types import I32
+from pymetal.air.ir.values import Local, Value, as_integer
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import streaming
 from pymetal.cpu.vectorise.effects import may_read, may_write
@@ -151,16 +152,48 @@ def _plain(i: Instruction) -> bool:
     return "volatile" not in i.flags and not i.ordering
 
 
-def _origin(e: Emitter, pointer: Value) -> tuple[Value, int]:
-    """A pointer as another one and a constant number of bytes."""
+# A pointer, and the indices that are added to it: how each is extended, what, times what.
+Origin = tuple[Value, list[tuple[str, Value, int]]]
+
+
+def _origin(e: Emitter, pointer: Value) -> tuple[Origin, int]:
+    """What an address is made of, and the constant number of bytes in it."""
     total = 0
+    indices: list[tuple[str, Value, int]] = []
     while isinstance(pointer, Local) and pointer.name in e.shapes.terms:
         terms = e.shapes.terms[pointer.name]
-        if terms.scaled or e.shapes.private.scale(pointer.name) != 1:
+        if e.shapes.private.scale(pointer.name) != 1:
             break
         total += terms.bytes
+        for value, step in terms.scaled:
+            extension, index, number = _index(e, value)
+            total += number * step
+            indices.append((extension, index, step))
         pointer = e.definitions[pointer.name].operands[0]
-    return pointer, total
+    return (pointer, sorted(indices, key=str)), total
+
+
+def _index(e: Emitter, value: Value) -> tuple[str, Value, int]:
+    """How an index is extended to 64 bits, which, and the number that is added to it before."""
+    i = _made_by(e, value)
+    extension = ""
+    # Of 32 bits, one that wraps around is 4 Gi elements from its neighbour: not both are there.
+    if i is not None and i.opcode in ("zext", "sext") and i.operands[0].type is I32:
+        extension, value = i.opcode, i.operands[0]
+        i = _made_by(e, value)
+    total = 0
+    while i is not None and (i.opcode == "add" or (i.opcode == "or" and "disjoint" in i.flags)):
+        number = as_integer(i.operands[1])
+        if number is None:
+            break
+        total += number
+        value = i.operands[0]
+        i = _made_by(e, value)
+    return extension, value, total
+
+
+def _made_by(e: Emitter, value: Value) -> Instruction | None:
+    return e.definitions.get(value.name) if isinstance(value, Local) else None
 
 
 def _addresses(e: Emitter, i: Instruction, distance: int) -> list[str]:

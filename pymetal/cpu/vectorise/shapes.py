@@ -22,6 +22,7 @@ from pymetal.air.ir.values import Constant, Local, Value, as_integer
 from pymetal.cpu.intrinsics import CrossLane, Mathematics, Matrix, Position, meaning
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise.addresses import Terms, gep_terms
+from pymetal.cpu.vectorise.bounds import BOUNDLESS, least_above
 from pymetal.cpu.vectorise.graph import Graph
 from pymetal.cpu.vectorise.leaves import FROM_LANES, LANE_PART
 from pymetal.cpu.vectorise.private import PrivateArrays
@@ -37,6 +38,7 @@ class Shape:
     """A pattern. What is no pattern, and varies, has no Shape but None.
 
     multiple  the base is a multiple of this power of two
+    below     what every lane's number is less than, as an unsigned one
     unsigned, signed
               no wrap-around between lanes when the bits are read that way: extending the value
               keeps the pattern
@@ -51,6 +53,7 @@ class Shape:
     signed: bool = True
     total: bool = True
     late: bool = False
+    below: int = BOUNDLESS
 
     @property
     def uniform(self) -> bool:
@@ -62,6 +65,14 @@ class Shape:
 
 
 UNIFORM = Shape()
+
+
+def bounded(shape: Shape, below: int, bits: int) -> Shape:
+    """A shape of numbers that would be less than `below`, if their bits were enough."""
+    if below > 1 << bits:
+        return shape
+    signed = shape.signed or below <= 1 << bits - 1
+    return replace(shape, below=below, unsigned=True, signed=signed)
 
 
 class Shapes:
@@ -97,7 +108,8 @@ class Shapes:
         number = as_integer(value)
         if number is None:
             return UNIFORM
-        return replace(UNIFORM, multiple=number & -number or ANY)
+        below = number + 1 if number >= 0 else BOUNDLESS
+        return replace(UNIFORM, multiple=number & -number or ANY, below=below)
 
     def uniform(self, value: Value) -> bool:
         shape = self.of(value)
@@ -213,7 +225,10 @@ class Shapes:
         if opcode == "getelementptr":
             return self._address(i, operands)
         if opcode in _PATTERNS and isinstance(i.type, IntegerType):
-            return self._arithmetic(i, operands)
+            shape = self._arithmetic(i, operands)
+            if shape is None or shape.late:
+                return shape
+            return bounded(shape, self._least_above(i), i.type.bits)
         if opcode == "freeze" or (opcode == "select" and self.uniform(i.operands[0])):
             return _either(operands[-1:] if opcode == "freeze" else operands[1:])
         if all(s is not None and s.uniform for s in operands):
@@ -234,6 +249,12 @@ class Shapes:
             late = late or shape.late
             offsets = _add(offsets, shape.offsets, step * scale)
         return Shape(offsets, late=late)
+
+    def _least_above(self, i: Instruction) -> int:
+        left, right = (self.of(o) for o in (i.operands[0], i.operands[-1]))
+        assert left is not None
+        assert right is not None
+        return least_above(i.opcode, i.operands[0].type, left.below, right.below)
 
     def _arithmetic(self, i: Instruction, operands: list[Shape | None]) -> Shape | None:
         left, right = operands[0], operands[-1]
@@ -270,7 +291,8 @@ class Shapes:
         if opcode == "trunc":
             if left.late:
                 return None
-            keeps = i.type.bits >= 16 and max(left.offsets) < 2**15 and left.multiple == ANY
+            # The base's lower bits stay zero, so that lanes' numbers fit between its multiples.
+            keeps = left.disjoint() and max(left.offsets) < 1 << i.type.bits - 1
             return replace(left, unsigned=keeps or left.uniform, signed=keeps or left.uniform)
         if left.uniform and right.uniform and not late:
             number = as_integer(i.operands[1])
@@ -330,6 +352,8 @@ class Shapes:
             return None
         if keeps and not source.late:
             return Shape(source.offsets, source.multiple, total=source.total)
+        if i.operands[0].type.bits < 32:
+            return None  # lanes may be on both sides of a wrap, and all within a buffer
         return Shape(source.offsets, 1, total=False, late=True)
 
     def _call(self, i: Instruction, operands: list[Shape | None]) -> Shape | None:
