@@ -2,8 +2,8 @@
 
 Every kernel reads two buffers and writes what its variables came to, a thread to its own place.
 Nothing in it is undefined or depends on timing: signed arithmetic is done unsigned, barriers stand
-where all threads pass, threadgroup memory is written by its owner between barriers. Shuffles may
-name lanes that are not active: on the software device such a lane keeps its own value.
+where all threads pass, threadgroup memory is written by its owner between barriers. Shuffles from
+lanes that differ may name some that are not active: a thread then keeps its own value here.
 
 Seeds from `WIDER` on have more types, and atomics; those from `LATER` on also what
 random_statements.py has.
@@ -251,7 +251,8 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         name, target = self.random.choice(targets)
         delta = self.random.randint(1, 20)
         # Not one lane for all: an absent one gives anything then, as in Metal (docs/air.md).
-        lane = f"ushort(({self._expression('uint', 1)} + lane) & 31u)"
+        # Never one lane for all, which nobody may name where it is not active.
+        lane = f"ushort(({self._expression('uint', 1)} * 2u + lane) & 31u)"
         choices = [
             f"simd_sum({value})",
             f"simd_max({value})",

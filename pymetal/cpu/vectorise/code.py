@@ -12,7 +12,7 @@ class Code:
     def __init__(self, count: int) -> None:
         self.count = count
         self.lines: list[str] = []
-        self.declared: set[str] = set()
+        self.declared: dict[str, None] = {}  # declarations, in order
 
     def type(self, element: str = "float") -> str:
         return f"<{self.count} x {element}>"
@@ -34,7 +34,7 @@ class Code:
         short = {"float": "f32", "double": "f64"}[element]
         t = self.type(element)
         full = f"llvm.{name}.v{self.count}{short}"
-        self.declared.add(f"declare {t} @{full}({', '.join([t] * len(operands))})")
+        self.declared[f"declare {t} @{full}({', '.join([t] * len(operands))})"] = None
         return self.let(f"call {t} @{full}({', '.join(f'{t} {o}' for o in operands)})")
 
     def fma(self, a: str, b: str, c: str, element: str = "float") -> str:
@@ -44,7 +44,7 @@ class Code:
         """`function` of floats, which gives an `element`, called for each lane."""
         floats = ", ".join(["float"] * len(operands))
         declaration = f"declare {element} @{function}({floats}) nounwind willreturn memory(none)"
-        self.declared.add(declaration)
+        self.declared[declaration] = None
         result = "poison"
         for lane in range(self.count):
             own = [self.let(f"extractelement {self.type()} {o}, i64 {lane}") for o in operands]

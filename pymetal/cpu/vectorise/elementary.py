@@ -16,7 +16,7 @@ def arity(name: str) -> int:
     return doubles.arity(name)
 
 
-def definition(name: str, count: int) -> tuple[str, str, set[str]]:
+def definition(name: str, count: int) -> tuple[str, str, list[str]]:
     """The function's symbol, its definition for vectors of `count`, and what that declares."""
     symbol = f"vector.{name}.{count}"
     operands = ["%a", "%b"][: arity(name)]
@@ -37,7 +37,7 @@ def definition(name: str, count: int) -> tuple[str, str, set[str]]:
         c.lines.append("far:")
         c.lines.append(f"  ret {c.type()} {c.lane_by_lane(f'{name}f', operands)}")
     body = "\n".join(c.lines)
-    return symbol, f"{head} memory(none) {{\n{body}\n}}\n", c.declared
+    return symbol, f"{head} memory(none) {{\n{body}\n}}\n", list(c.declared)
 
 
 def _is_near(c: Code, name: str, operands: list[str]) -> str:

@@ -194,7 +194,7 @@ def _line(
             return stands_for.get(name, name)
 
         edges: dict[str, list[str]] = {}
-        for name in members:
+        for name in (n for n in names if n in members):  # not the set: the same code every time
             targets = (representative(t) for t in successors[name] if t in members and t != header)
             mine = representative(name)
             edges.setdefault(mine, []).extend(t for t in targets if t != mine)
