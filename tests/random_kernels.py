@@ -250,8 +250,7 @@ kernel void {self.name}(device uint* out [[buffer(0)]], device const uint* a [[b
         targets = [v for v in self.variables if v[1] == type_] or [("result", "uint")]
         name, target = self.random.choice(targets)
         delta = self.random.randint(1, 20)
-        # Not one lane for all: an absent one gives anything then, as in Metal (docs/air.md).
-        # Never one lane for all, which nobody may name where it is not active.
+        # Never one lane for all: an absent one gives anything then, as in Metal (docs/air.md).
         lane = f"ushort(({self._expression('uint', 1)} * 2u + lane) & 31u)"
         choices = [
             f"simd_sum({value})",
