@@ -5,6 +5,8 @@ LLVM's time is predicted; here the limits are lowered instead of kernels made hu
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,23 @@ def test_what_a_kernel_adds_is_predicted_to_take_longer() -> None:
     loop = predicted("for (uint j = 0; j < x % 5; ++j) { if (j == x) break; x += out[j ^ i]; }")
     assert branch > 1.2 * plain
     assert loop > 1.2 * plain
+
+
+def test_bfloat_goes_through_functions_as_integers() -> None:
+    """LLVM ends the process over a call that gives a vector of bfloat, if it takes no trouble."""
+    source = """
+    kernel void k(device uint* out, device const bfloat* x, device const uint* at,
+                  uint i [[thread_position_in_grid]]) {
+        bfloat b = 1;
+        if (at[i] & 1) b = simd_shuffle(x[at[i]], ushort(at[i + 1] & 31));
+        if (at[i] & 2) b += simd_shuffle(b, ushort(at[i + 2] & 31));
+        out[i] = uint(b);
+    }"""
+    text = "#include <metal_stdlib>\nusing namespace metal;\n" + source
+    library = Library(Container(compile_source(Source(text), CompileOptions())))
+    code = vectorise(library.canonical("k"), LaneLayout()).ir
+    assert re.search(r"call <32 x i16> @gather", code)
+    assert not re.search(r"call <32 x bfloat> @[a-z]+\.", code)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,15 @@ from pymetal.air.ir.values import Value, as_integer
 from pymetal.cpu.intrinsics import CrossLane
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import mathematics
-from pymetal.cpu.vectorise.emitter import ALL, MASK, Emitter, indices, numbers, wide
+from pymetal.cpu.vectorise.emitter import (
+    ALL,
+    MASK,
+    Emitter,
+    as_integers,
+    indices,
+    numbers,
+    wide,
+)
 from pymetal.cpu.vectorise.gathers import load_at
 from pymetal.cpu.vectorise.reasons import NotVectorised
 
@@ -340,19 +348,20 @@ def _if_active(e: Emitter, source: str) -> str:
 
 def _pick(e: Emitter, value: Value, source: str) -> str:
     """Each lane's value from the lane that `source` names, by way of memory."""
-    type_ = e.type_text(value.type)
+    own = e.type_text(value.type)
+    type_, vector = as_integers(own), e.vector(value)
+    if own == "i1":
+        type_, vector = "i8", e.let(f"zext {MASK} {vector} to {wide('i8')}")
+    else:
+        _, vector = e.as_integers(wide(own), vector)
     memory = e.stack(wide(type_))
-    vector = e.vector(value)
-    if type_ == "i1":
-        memory, type_ = e.stack(wide("i8")), "i8"
-        vector = e.let(f"zext {MASK} {vector} to {wide('i8')}")
     e.do(f"store {wide(type_)} {vector}, ptr {memory}")
     bounded = e.let(f"and {wide('i32')} {source}, splat (i32 {LANES - 1})")
     addresses = e.let(f"getelementptr {type_}, ptr {memory}, {wide('i32')} {bounded}")
     picked = load_at(e, addresses, type_, 1)
-    if value.type.text == "i1":
+    if own == "i1":
         return e.let(f"trunc {wide('i8')} {picked} to {MASK}")
-    return picked
+    return e.as_type(wide(own), picked)
 
 
 def _fill(e: Emitter, i: Instruction, what: CrossLane) -> None:
