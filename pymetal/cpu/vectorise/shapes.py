@@ -59,9 +59,9 @@ class Shape:
     def uniform(self) -> bool:
         return self.offsets == NO_OFFSETS
 
-    def disjoint(self) -> bool:
-        """Whether base and offsets share no bits."""
-        return min(self.offsets) >= 0 and max(self.offsets) < self.multiple
+    def disjoint(self, bits: int) -> bool:
+        """Whether base and offsets, of numbers of so many bits, share none."""
+        return min(self.offsets) >= 0 and max(self.offsets) < min(self.multiple, 1 << bits)
 
 
 UNIFORM = Shape()
@@ -292,7 +292,7 @@ class Shapes:
             if left.late:
                 return None
             # The base's lower bits stay zero, so that lanes' numbers fit between its multiples.
-            keeps = left.disjoint() and max(left.offsets) < 1 << i.type.bits - 1
+            keeps = self._disjoint(i, left) and max(left.offsets) < 1 << i.type.bits - 1
             return replace(left, unsigned=keeps or left.uniform, signed=keeps or left.uniform)
         if left.uniform and right.uniform and not late:
             number = as_integer(i.operands[1])
@@ -325,7 +325,7 @@ class Shapes:
                 False,
                 left.late,
             )
-        if left.late or not left.disjoint():
+        if left.late or not self._disjoint(i, left):
             return None
         number %= 1 << bits
         low = number % (1 << max(left.offsets).bit_length())
@@ -343,6 +343,10 @@ class Shapes:
             index = 0 if opcode == "udiv" else 1
             return Shape(tuple(part(o, number)[index] for o in left.offsets), ANY)
         return None
+
+    def _disjoint(self, i: Instruction, shape: Shape) -> bool:
+        type_ = i.operands[0].type
+        return isinstance(type_, IntegerType) and shape.disjoint(type_.bits)
 
     def _extend(self, i: Instruction, source: Shape) -> Shape | None:
         keeps = source.unsigned if i.opcode == "zext" else source.signed
