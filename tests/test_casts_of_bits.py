@@ -65,6 +65,18 @@ def test_a_bit_of_a_vector_is_counted_through_its_elements(words, engine):
     np.testing.assert_array_equal(run(body, words, engine), words >> 5 & 1)
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_a_few_bits_of_a_vector_are_an_element(bits, words, engine):
+    vector = f"<{96 // bits} x i{bits}>"
+    body = f"""%three = insertelement <3 x i32> zeroinitializer, i32 %word, i64 1
+      %pieces = bitcast <3 x i32> %three to {vector}
+      %piece = extractelement {vector} %pieces, i64 {32 // bits + 3}
+      %next = add i{bits} %piece, 1
+      %result = zext i{bits} %next to i32"""
+    expected = ((words >> 3 * bits) + 1) % (1 << bits)
+    np.testing.assert_array_equal(run(body, words, engine), expected)
+
+
 @pytest.mark.parametrize("elements", [8, 16])
 def test_booleans_become_the_bits_of_integers(elements, words, engine):
     # Element k tells whether the word has bit 31 - k.
@@ -87,3 +99,17 @@ def test_booleans_become_several_integers(words, engine):
       %third = extractelement <4 x i8> %bytes, i64 2
       %result = zext i8 %third to i32"""
     np.testing.assert_array_equal(run(body, words, engine), ~words >> 16 & 0xFF)
+
+
+@pytest.mark.parametrize("operation", ["and i16 %high, -16384", "or i16 %high, 1", "lshr i16 %high, 0",
+                                       "xor i16 %high, 1", "urem i16 %high, 40000"])  # fmt: skip
+def test_a_lanes_highest_bit_is_its_sign(operation, words, engine):
+    body = f"""%short = trunc i32 %lane to i16
+      %high = shl i16 %short, 11
+      %number = {operation}
+      %result = sext i16 %number to i32"""
+    high = np.arange(LANES) << 11
+    known = {"and": high & 0xC000, "or": high | 1, "lshr": high, "xor": high ^ 1,
+             "urem": high % 40000}  # fmt: skip
+    expected = known[operation.split()[0]].astype(np.uint16).astype(np.int16).astype(np.int32)
+    np.testing.assert_array_equal(run(body, words, engine).view(np.int32), expected)

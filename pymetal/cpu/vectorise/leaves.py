@@ -45,13 +45,9 @@ class Leaves:
         """The scalars of a type, each with its byte offset."""
         resolved = self.layout.resolve(type_)
         if isinstance(resolved, (VectorType, ArrayType)):
-            if isinstance(resolved, VectorType) and self.layout.bits(resolved.element) % 8:
-                if resolved.element is I1:
-                    step = 0  # never in memory
-                else:
-                    raise NotVectorised(f"values of type {type_}")
-            else:
-                step = self.layout.size(resolved.element)
+            # What is no whole bytes is never in memory (memory.py).
+            bits = self.layout.bits(resolved.element) if isinstance(resolved, VectorType) else 8
+            step = 0 if bits % 8 else self.layout.size(resolved.element)
             return [
                 leaf
                 for k in range(resolved.count)

@@ -7,7 +7,7 @@ element's size, access is lane by lane (gathers), by a loop over those of the ma
 from __future__ import annotations
 
 from pymetal.air.ir import Instruction
-from pymetal.air.ir.types import I1, FloatType, IntegerType, Type
+from pymetal.air.ir.types import FloatType, IntegerType, Type
 from pymetal.air.ir.values import Value
 from pymetal.cpu.lanes import LANES
 from pymetal.cpu.vectorise import gathers, interleaved, prefetch, streaming
@@ -39,8 +39,7 @@ def allocate(e: Emitter, i: Instruction) -> None:
 
 
 def load(e: Emitter, i: Instruction) -> None:
-    if i.type is I1:
-        raise NotVectorised("booleans of one bit in memory")
+    _check(i.type)
     pointer = i.operands[0]
     type_ = e.type_text(i.type)
     size = size_of(i.type)
@@ -61,6 +60,11 @@ def load(e: Emitter, i: Instruction) -> None:
             return
     vector = gathers.load(e, pointer, as_integers(type_), align)
     e.define(i, e.as_type(wide(type_), vector))
+
+
+def _check(type_: Type) -> None:
+    if isinstance(type_, IntegerType) and type_.bits not in (8, 16, 32, 64):
+        raise NotVectorised(f"numbers of {type_.bits} bits in memory")
 
 
 def _masked(e: Emitter, size: int) -> bool:
@@ -150,8 +154,7 @@ def _lengthen(e: Emitter, type_: str, vector: str, count: int, to: int) -> str:
 
 def store(e: Emitter, i: Instruction) -> None:
     value, pointer = i.operands
-    if value.type is I1:
-        raise NotVectorised("booleans of one bit in memory")
+    _check(value.type)
     type_ = e.type_text(value.type)
     size = size_of(value.type)
     align = min(i.align or size, size)

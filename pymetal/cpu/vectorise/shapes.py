@@ -65,6 +65,19 @@ class Shape:
 
 
 UNIFORM = Shape()
+_FARTHEST = 1 << 28  # elements between lanes whose index may wrap: less than to any buffer's end
+
+
+def reduced(shape: Shape, bits: int) -> Shape:
+    """A shape with the offsets that numbers of so many bits have."""
+    low, high, half, whole = min(shape.offsets), max(shape.offsets), 1 << bits - 1, 1 << bits
+    if (low >= 0 and high < whole) or (low >= -half and high < half):
+        return shape
+    if shape.multiple >= whole:  # there is no base but 0
+        offsets = tuple(o % whole for o in shape.offsets)
+        return replace(shape, offsets=offsets, unsigned=True, signed=max(offsets) < half)
+    offsets = tuple((o + half) % whole - half for o in shape.offsets)
+    return replace(shape, offsets=offsets, unsigned=False, signed=False)
 
 
 def bounded(shape: Shape, below: int, bits: int) -> Shape:
@@ -228,7 +241,7 @@ class Shapes:
             shape = self._arithmetic(i, operands)
             if shape is None or shape.late:
                 return shape
-            return bounded(shape, self._least_above(i), i.type.bits)
+            return bounded(reduced(shape, i.type.bits), self._least_above(i), i.type.bits)
         if opcode == "freeze" or (opcode == "select" and self.uniform(i.operands[0])):
             return _either(operands[-1:] if opcode == "freeze" else operands[1:])
         if all(s is not None and s.uniform for s in operands):
@@ -329,20 +342,25 @@ class Shapes:
             return None
         number %= 1 << bits
         low = number % (1 << max(left.offsets).bit_length())
+        multiple, start = 1, 0
         if opcode == "and":
-            offsets = tuple(o & number for o in left.offsets)
-            return Shape(offsets, max(left.multiple, number & -number))
-        if opcode == "or":
-            return Shape(tuple((o | low) - low for o in left.offsets))
-        if opcode == "xor":
-            return Shape(tuple((o ^ low) - low for o in left.offsets))
-        if opcode == "lshr" and left.multiple >= 1 << number:
-            return Shape(tuple(o >> number for o in left.offsets), max(left.multiple >> number, 1))
-        if opcode in ("udiv", "urem") and number and left.multiple == ANY:
-            part = divmod
-            index = 0 if opcode == "udiv" else 1
-            return Shape(tuple(part(o, number)[index] for o in left.offsets), ANY)
-        return None
+            numbers = [o & number for o in left.offsets]
+            multiple = max(left.multiple, number & -number)
+        elif opcode == "or":
+            numbers, start = [o | low for o in left.offsets], low
+        elif opcode == "xor":
+            numbers, start = [o ^ low for o in left.offsets], low
+        elif opcode == "lshr" and left.multiple >= 1 << number:
+            numbers = [o >> number for o in left.offsets]
+            multiple = max(left.multiple >> number, 1)
+        elif opcode in ("udiv", "urem") and number and left.multiple == ANY:
+            which = 0 if opcode == "udiv" else 1
+            numbers, multiple = [divmod(o, number)[which] for o in left.offsets], ANY
+        else:
+            return None
+        # Below the base's bits, so that nothing wraps; but the highest bit may be among them.
+        signed = max(numbers) < 1 << bits - 1
+        return Shape(tuple(n - start for n in numbers), multiple, signed=signed)
 
     def _disjoint(self, i: Instruction, shape: Shape) -> bool:
         type_ = i.operands[0].type
@@ -356,7 +374,7 @@ class Shapes:
             return None
         if keeps and not source.late:
             return Shape(source.offsets, source.multiple, total=source.total)
-        if i.operands[0].type.bits < 32:
+        if i.operands[0].type.bits < 32 or max(source.offsets) - min(source.offsets) >= _FARTHEST:
             return None  # lanes may be on both sides of a wrap, and all within a buffer
         return Shape(source.offsets, 1, total=False, late=True)
 
