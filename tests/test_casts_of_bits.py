@@ -101,8 +101,16 @@ def test_booleans_become_several_integers(words, engine):
     np.testing.assert_array_equal(run(body, words, engine), ~words >> 16 & 0xFF)
 
 
-@pytest.mark.parametrize("operation", ["and i16 %high, -16384", "or i16 %high, 1", "lshr i16 %high, 0",
-                                       "xor i16 %high, 1", "urem i16 %high, 40000"])  # fmt: skip
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "and i16 %high, -16384",
+        "or i16 %high, 1",
+        "lshr i16 %high, 0",
+        "xor i16 %high, 1",
+        "urem i16 %high, 40000",
+    ],
+)
 def test_a_lanes_highest_bit_is_its_sign(operation, words, engine):
     body = f"""%short = trunc i32 %lane to i16
       %high = shl i16 %short, 11
