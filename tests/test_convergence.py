@@ -228,3 +228,26 @@ def test_lanes_that_leave_an_inner_loop_wait_for_the_others(run, count: int) -> 
             mask = j <= (LANE + i) % 4
             seen[mask] = seen[mask] * 3 + mask.sum()
     np.testing.assert_array_equal(run("repeating", count), seen)
+
+
+def test_iterations_that_llvm_leads_together_are_kept_apart() -> None:
+    """It finds that all return when they have a sum, and makes one call of the loop's two."""
+    source = """
+    #include <metal_stdlib>
+    using namespace metal;
+    kernel void returning(device uint* out [[buffer(0)]], device const float* x [[buffer(1)]],
+                          uint lane [[thread_position_in_grid]]) {
+        float first = x[0] < x[lane] ? 0.0f : 1.0f;
+        for (uint i = 0; i < 2; ++i) {
+            if (float(i) >= first) {
+                uint sum = simd_sum(1u);
+                if (first < 2) { out[lane] = sum; return; }
+            }
+        }
+    }"""
+    kernel = pymetal.compile(source, device="cpu").returning
+    late = np.arange(LANES) % 3 == 0
+    out = np.zeros(LANES, np.uint32)
+    kernel(out, np.float32(~late), grid=LANES, threadgroup=LANES)
+    np.testing.assert_array_equal(out, np.where(late, late.sum(), LANES - late.sum()))
+    assert any("lanes meet" in note for note in kernel.report.notes)

@@ -36,7 +36,7 @@ from pymetal import _native
 from pymetal.air.llvm_module import run_passes
 from pymetal.cpu import budget, jit
 from pymetal.cpu.lanes import LaneLayout, copies, lane_layout
-from pymetal.cpu.vectorise import emitter
+from pymetal.cpu.vectorise import NotVectorised, emitter, meetings
 
 BATCH = 192  # seeds a process
 AT_ONCE = 12  # kernels a source file
@@ -101,7 +101,12 @@ def differences(
     """What differs between the engines in the launches of a file's kernels."""
     layouts, shapes = launches(file)
     functions = canonical(source(seeds, size), *(f"k{seed}" for seed in seeds))
-    codes = [together.compiled(functions, layout, optimise) for layout in layouts]
+    try:
+        codes = [together.compiled(functions, layout, optimise) for layout in layouts]
+    except NotVectorised as reason:
+        if len(seeds) > 1:
+            return [text for k in seeds for text in differences([k], size, file, optimise)]
+        return [] if str(reason) == meetings.REASON else [f"seed {seeds[0]}, size {size}: {reason}"]
     found = []
     for k, (seed, function) in enumerate(zip(seeds, functions, strict=True)):
         ready = {layout: code[k] for layout, code in zip(layouts, codes, strict=True)}

@@ -20,7 +20,7 @@ from pymetal.air.ir.layout import Layout
 from pymetal.cpu import jit
 from pymetal.cpu.intrinsics import Barrier, meaning
 from pymetal.cpu.lanes import LANES, LaneLayout
-from pymetal.cpu.vectorise import geometry, streaming
+from pymetal.cpu.vectorise import geometry, meetings, streaming
 from pymetal.cpu.vectorise.buffers import Buffers
 from pymetal.cpu.vectorise.emitter import Emitter, Helpers
 from pymetal.cpu.vectorise.entry import Entry, parameter_list, parameter_shapes
@@ -102,6 +102,7 @@ class _Kernel:
         self.graph = Graph(self.function)
         merge_casts(self.function, self.graph)
         self.sites = _sites(self.module, self.function)
+        meetings.check(self.function, self.graph, self.sites)
         self.suspends = any(
             isinstance(what := meaning(i.callee), Barrier) and what.scope == "threadgroup"
             for i in self.function.instructions
