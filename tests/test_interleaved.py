@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -9,6 +10,16 @@ import pymetal
 
 HEAD = "#include <metal_stdlib>\nusing namespace metal;\n"
 SIZES = [1, 31, 32, 33, 64, 100]
+TYPES = {
+    "float": np.float32,
+    "int": np.int32,
+    "half": np.float16,
+    "bfloat": ml_dtypes.bfloat16,
+    "ushort": np.uint16,
+    "uchar": np.uint8,
+    "char": np.int8,
+    "long": np.int64,
+}
 
 
 def compiled(source: str, device: str):
@@ -17,9 +28,9 @@ def compiled(source: str, device: str):
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("width", [2, 3, 4])
-@pytest.mark.parametrize(("t", "dtype"), [("float", np.float32), ("int", np.int32),
-                                          ("half", np.float16), ("uchar", np.uint8)])  # fmt: skip
-def test_vectors_are_read_and_written_whole(device, t, dtype, width, n):
+@pytest.mark.parametrize("t", TYPES)
+def test_vectors_are_read_and_written_whole(device, t, width, n):
+    dtype = TYPES[t]
     kernel = compiled(
         f"""
         kernel void k(device {t}{width}* out [[buffer(0)]],
@@ -39,21 +50,23 @@ def test_vectors_are_read_and_written_whole(device, t, dtype, width, n):
     np.testing.assert_array_equal(np.array(out)[:, :width], expected)
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("stride", [2, 3, 4, 5, 8, 9])
-def test_neighbours_at_any_stride_are_each_threads_own(device, stride, n):
+@pytest.mark.parametrize("n", [1, 33, 100])
+@pytest.mark.parametrize("stride", [2, 3, 4, 5, 6, 8, 9, 16, 17])
+@pytest.mark.parametrize("t", TYPES)
+def test_neighbours_at_any_stride_are_each_threads_own(device, t, stride, n):
     lines = "\n".join(f"out[i * {stride} + {k}] = x[i * {stride} + {stride - 1 - k}] + {k};"
                       for k in range(stride))  # fmt: skip
     kernel = compiled(
         f"""
-        kernel void k(device float* out [[buffer(0)]], device const float* x [[buffer(1)]],
+        kernel void k(device {t}* out [[buffer(0)]], device const {t}* x [[buffer(1)]],
                       uint i [[thread_position_in_grid]]) {{ {lines} }}""",
         device,
     )
-    x = np.arange(n * stride, dtype=np.float32).reshape(n, stride)
-    out = pymetal.zeros((n, stride))
+    x = np.random.default_rng(n).integers(-100 if t == "char" else 0, 100, (n, stride))
+    x = x.astype(TYPES[t])
+    out = pymetal.zeros((n, stride), TYPES[t])
     kernel(out, x, grid=n, threadgroup=64)
-    np.testing.assert_array_equal(np.array(out), x[:, ::-1] + np.arange(stride, dtype=np.float32))
+    np.testing.assert_array_equal(np.array(out), x[:, ::-1] + np.arange(stride).astype(TYPES[t]))
 
 
 INDICES = {
