@@ -14,7 +14,7 @@ from versus.problem import AbsentError, Problem, Runner
 GPU_KERNELS = tuple(PLATFORMS)  # the peers that run kernels written for GPUs
 PEERS = (metal.NAME, *GPU_KERNELS, loops.NAME, arrays.NAME)
 
-REST_SECONDS = 0.05
+_LOOK_SECONDS = 0.01  # between two looks at whether threads still run
 
 
 @dataclass
@@ -93,6 +93,16 @@ class Contest:
         return row
 
 
+def wait_for_rest() -> None:
+    """Until no thread of the process runs any more; for a second at most."""
+    end = time.perf_counter() + 1
+    spent = _LOOK_SECONDS
+    while spent > _LOOK_SECONDS / 10 and time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(_LOOK_SECONDS)
+        spent = time.process_time() - before
+
+
 def interleaved(
     runs: dict[str, Callable[[], object]],
     seconds: float,
@@ -100,7 +110,7 @@ def interleaved(
 ) -> dict[str, float]:
     """Milliseconds of each, taken in turns, so that all meet the same disturbances.
 
-    Threads of some peers look out for more work long after a run (OpenBLAS's some 20 ms): each run
+    Threads of some peers look out for more work long after a run (OpenBLAS's 110 ms): each run
     waits until they sleep, or they would take its processors. Then its own threads sleep, too, and
     some systems wake a thread on the processor that is busy waking it: so each is run twice, and
     the second run is timed.
@@ -111,7 +121,7 @@ def interleaved(
         run()
     while True:
         for name, run in runs.items():
-            time.sleep(REST_SECONDS)
+            wait_for_rest()
             run()
             start = time.perf_counter()
             run()
