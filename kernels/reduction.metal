@@ -100,11 +100,18 @@ template <typename T, typename S>
     uint count = uint(min(ulong(lanes) * each, n - start));
     x += start;
 
+    // It reads both halves of the stretch at once: one place alone does not keep memory busy.
+    uint half_way = count / (2 * lanes) * lanes;
     S sum = S(0);
-    for (uint i = lane; i < count; i += lanes) {
+    S upper = S(0);
+    for (uint i = lane; i < half_way; i += lanes) {
+        sum += S(x[i]);
+        upper += S(x[half_way + i]);
+    }
+    for (uint i = 2 * half_way + lane; i < count; i += lanes) {
         sum += S(x[i]);
     }
-    sum = simd_sum(sum);
+    sum = simd_sum(sum + upper);
     if (lane == 0) {
         partial[simdgroup_index] = sum;
     }
